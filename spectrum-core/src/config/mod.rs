@@ -1,0 +1,1 @@
+//! The one configuration file of an instance.

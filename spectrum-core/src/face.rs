@@ -1,0 +1,1 @@
+//! How one mode spells session events in XMPP.

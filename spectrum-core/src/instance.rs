@@ -1,0 +1,1 @@
+//! One running transport, as an embedder sees it.

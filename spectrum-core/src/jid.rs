@@ -1,0 +1,1 @@
+//! Legacy names and JID localparts.

@@ -1,0 +1,1 @@
+//! Runs backends and routes each user to exactly one.

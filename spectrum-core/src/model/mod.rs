@@ -1,0 +1,1 @@
+//! The words of a chat network, free of XMPP.

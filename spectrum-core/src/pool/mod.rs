@@ -1,0 +1,1 @@
+//! Backends and who is on which.

@@ -1,0 +1,1 @@
+//! Stanzas addressed to the transport itself, one file per XEP.

@@ -1,0 +1,1 @@
+//! One XMPP user's life inside an instance.

@@ -1,0 +1,1 @@
+//! XMPP streams (RFC 6120) without I/O.

@@ -1,0 +1,1 @@
+//! Frames between the main process and a backend.
