@@ -14,6 +14,8 @@ pub mod wire;
 
 #[cfg(feature = "driver")]
 pub mod driver;
+#[cfg(feature = "driver")]
+pub mod tasks;
 
 #[cfg(feature = "xmpp")]
 pub mod face;
