@@ -1,1 +1,5 @@
 //! The one configuration file of an instance.
+
+mod mode;
+
+pub use mode::Mode;
