@@ -24,6 +24,8 @@ pub mod service;
 #[cfg(feature = "xmpp")]
 pub mod session;
 #[cfg(feature = "xmpp")]
+pub mod stanza;
+#[cfg(feature = "xmpp")]
 pub mod stream;
 
 #[cfg(feature = "xmpp")]

@@ -10,6 +10,7 @@
 mod error;
 mod event;
 mod info;
+pub mod link;
 mod verb;
 
 use std::collections::BTreeMap;

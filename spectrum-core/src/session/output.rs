@@ -1,0 +1,89 @@
+//! What a session wants done.
+
+use crate::backend::LoginError;
+use crate::backend::link::LinkRequest;
+use crate::face::UserOut;
+use crate::model::{ContactId, RoomId};
+use crate::session::{StoredContact, StoredName, StoredRoom, Ticket};
+
+/// What a session wants done, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Say this to the user.
+    User(UserOut),
+    /// Get the user a seat on a backend; answered by [`Input::Assigned`](super::Input::Assigned) or `NotAssigned`.
+    Assign,
+    /// Give the seat up, or stop waiting for one: the user is logged out.
+    Release,
+    /// To the link of the present assignment. What it does not take comes back as an outcome that says *not sent*.
+    Link(LinkRequest),
+    /// A durable event has been dealt with: tell the backend.
+    Committed(u64),
+    /// To the store.
+    Store(StoreRequest),
+    /// The answer to [`Input::Authenticate`](super::Input::Authenticate).
+    Authenticated {
+        /// Whose.
+        ticket: Ticket,
+        /// Whether the client is let in.
+        result: Result<(), AuthError>,
+    },
+    /// The network has accepted the user (for counting).
+    LoggedIn,
+    /// The network has let go of the user (for counting).
+    LoggedOut,
+    /// The session is over: nothing follows, and no input is expected.
+    Close(CloseReason),
+}
+
+/// Why a client is not let in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AuthError {
+    /// Another password than the running session's.
+    NotAuthorized,
+    /// The network refused, or could not be reached in time.
+    Login(LoginError),
+    /// The session has as many resources as it may have, or is ending.
+    Refused(String),
+}
+
+/// Why a session is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// The user went offline.
+    Offline,
+    /// The network does not let the user in.
+    LoginFailed,
+    /// There is no registration.
+    NotRegistered,
+    /// An administrator or the end of the instance.
+    Ended,
+    /// A bound was passed.
+    Overflow,
+}
+
+/// To the store, about this user. Only `Load` is answered.
+#[derive(Clone, PartialEq, Debug)]
+pub enum StoreRequest {
+    /// Everything that is kept of the user.
+    Load,
+    /// Keep this contact.
+    SaveContact(StoredContact),
+    /// Forget this contact.
+    RemoveContact(ContactId),
+    /// Keep this localpart.
+    SaveName(StoredName),
+    /// Join this room again next time.
+    SaveRoom(StoredRoom),
+    /// Do not join it again.
+    RemoveRoom(RoomId),
+    /// Whether the user is online: those who were are probed at the next start.
+    SetOnline(bool),
+    /// Keep this preference.
+    SaveSetting {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}

@@ -1,0 +1,57 @@
+//! Requests to the backend that have no outcome yet: every one of them gets one, and somebody waits for it.
+
+use std::collections::HashMap;
+
+use crate::backend::link::LinkRequest;
+use crate::backend::{OpError, OpErrorKind, Retry, Verb};
+use crate::model::{MessageId, RequestId};
+use crate::session::Output;
+use crate::session::rooms::RoomRequest;
+use crate::stanza::Stanza;
+
+/// What the outcome of a request is for.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Nobody waits; a failure is nothing to tell the user.
+    Nobody,
+    /// An IQ of the user: success is an empty result unless the answer carries something.
+    Iq(Box<Stanza>),
+    /// A message in the outbox.
+    Message(MessageId),
+    /// Something about a room.
+    Room(RoomRequest),
+}
+
+/// The open requests of one assignment. Ids are never used twice within a session.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    last: u64,
+    open: HashMap<RequestId, Pending>,
+}
+
+impl Requests {
+    /// Sends a verb and remembers what its outcome is for.
+    pub(crate) fn send(&mut self, verb: Verb, pending: Pending, out: &mut Vec<Output>) -> RequestId {
+        self.last += 1;
+        let request = RequestId(self.last);
+        self.open.insert(request, pending);
+        out.push(Output::Link(LinkRequest::Verb { request, verb: Box::new(verb) }));
+        request
+    }
+
+    /// What this outcome is for; `None` for one that nobody asked for.
+    pub(crate) fn take(&mut self, request: RequestId) -> Option<Pending> {
+        self.open.remove(&request)
+    }
+
+    /// How many have no outcome yet.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+/// What a request gets that is over the bound of open ones.
+pub(crate) fn too_many() -> OpError {
+    OpError::new(OpErrorKind::RateLimited, "Too many requests are waiting for the network.")
+        .retry(Retry::After(std::time::Duration::from_secs(10)))
+}
