@@ -22,7 +22,7 @@ pub enum Stanza {
 
 impl Stanza {
     /// Its sender.
-    pub fn from(&self) -> Option<&Jid> {
+    pub fn sender(&self) -> Option<&Jid> {
         match self {
             Self::Message(m) => m.from.as_ref(),
             Self::Presence(p) => p.from.as_ref(),
@@ -31,7 +31,7 @@ impl Stanza {
     }
 
     /// Its addressee.
-    pub fn to(&self) -> Option<&Jid> {
+    pub fn recipient(&self) -> Option<&Jid> {
         match self {
             Self::Message(m) => m.to.as_ref(),
             Self::Presence(p) => p.to.as_ref(),
@@ -80,7 +80,7 @@ impl Stanza {
         if self.forbids_error() {
             return None;
         }
-        let (from, to) = (self.to().cloned(), self.from().cloned());
+        let (from, to) = (self.recipient().cloned(), self.sender().cloned());
         Some(match self {
             Self::Message(m) => {
                 let mut reply = Message::new_with_type(MessageType::Error, to);
