@@ -1,1 +1,334 @@
-//! The registry of sessions.
+//! The registry of sessions: which user has one, and how to reach it. The only map that tasks share.
+//!
+//! Reading it is a lock held for a look-up; nothing is awaited under it.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use jid::BareJid;
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing::{Instrument, info, info_span};
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use crate::face::{Face, UserIn};
+use crate::main_process::MainProcess;
+use crate::model::{LegacyName, Secret, UserKey};
+use crate::session::{CloseReason, Input, SessionSeed, Ticket};
+use crate::session_task::{Gauges, Mailbox, Outlet, Queued, Refused, SessionStore, SessionTask, Surroundings};
+use crate::stanza::{Stanza, error};
+use crate::tasks::Tasks;
+
+/// What a router is made of.
+pub struct RouterParts {
+    /// What all sessions have in common.
+    pub seed: SessionSeed,
+    /// The mode's spelling.
+    pub face: Arc<dyn Face>,
+    /// Who has the backends.
+    pub main: Arc<dyn MainProcess>,
+    /// What is kept.
+    pub store: Arc<dyn SessionStore>,
+    /// Where stanzas go.
+    pub outlet: Arc<dyn Outlet>,
+    /// Where tasks are born.
+    pub tasks: Tasks,
+}
+
+/// The registry of sessions. A clone is the same registry.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    around: Arc<Surroundings>,
+    tasks: Tasks,
+    sessions: RwLock<HashMap<UserKey, Entry>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    mailbox: Arc<Mailbox>,
+    gauges: Arc<Gauges>,
+}
+
+/// A stanza that found no session.
+#[derive(Debug)]
+pub struct NoSession(pub Box<UserIn>);
+
+/// A session as seen from outside.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SessionStatus {
+    /// Whose.
+    pub user: String,
+    /// Whether the network has accepted the user.
+    pub logged_in: bool,
+    /// The backend it is on; 0: none.
+    pub backend: u32,
+    /// The user's resources.
+    pub resources: usize,
+    /// Seconds since it began.
+    pub since_secs: u64,
+}
+
+impl Router {
+    /// An empty registry.
+    pub fn new(parts: RouterParts) -> Self {
+        let around = Surroundings {
+            seed: parts.seed,
+            face: parts.face,
+            main: parts.main,
+            store: parts.store,
+            outlet: parts.outlet,
+            started: Instant::now(),
+        };
+        Self(Arc::new(Inner {
+            around: Arc::new(around),
+            tasks: parts.tasks,
+            sessions: RwLock::default(),
+        }))
+    }
+
+    fn sessions(&self) -> RwLockReadGuard<'_, HashMap<UserKey, Entry>> {
+        self.0.sessions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions_mut(&self) -> RwLockWriteGuard<'_, HashMap<UserKey, Entry>> {
+        self.0.sessions.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, user: &UserKey) -> Option<Entry> {
+        self.sessions().get(user).cloned()
+    }
+
+    /// Hands a stanza to the user's session. One that is over its bound is answered with `resource-constraint`.
+    ///
+    /// # Errors
+    /// Gives the stanza back if there is no session.
+    pub fn route(&self, user: &UserKey, input: Box<UserIn>) -> Result<(), NoSession> {
+        let Some(entry) = self.entry(user) else {
+            return Err(NoSession(input));
+        };
+        match entry.mailbox.user(input) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(input)) => {
+                self.answer(
+                    user,
+                    &input.stanza,
+                    DefinedCondition::ResourceConstraint,
+                    "Too much at once. Try again in a moment.",
+                );
+                Ok(())
+            }
+            Err(Refused::Closed(input)) => Err(NoSession(input)),
+        }
+    }
+
+    /// The same, and begins a session if there is none.
+    pub fn route_or_start(&self, user: &BareJid, input: Box<UserIn>) {
+        let key = UserKey::from(user.as_str());
+        let mut input = input;
+        // A session that ends between the two steps leaves room for the next one at once, so this comes to an end.
+        loop {
+            match self.route(&key, input) {
+                Ok(()) => return,
+                Err(NoSession(back)) => input = back,
+            }
+            if self.0.tasks.token().is_cancelled() {
+                self.answer(
+                    &key,
+                    &input.stanza,
+                    DefinedCondition::ServiceUnavailable,
+                    "The transport is stopping.",
+                );
+                return;
+            }
+            self.start(user);
+        }
+    }
+
+    /// Begins a session for the user unless there is one.
+    pub fn start(&self, user: &BareJid) {
+        let key = UserKey::from(user.as_str());
+        let mut sessions = self.sessions_mut();
+        if sessions.contains_key(&key) {
+            return;
+        }
+        let entry = Entry {
+            mailbox: Arc::new(Mailbox::default()),
+            gauges: Arc::new(Gauges::new()),
+        };
+        sessions.insert(key.clone(), entry.clone());
+        drop(sessions);
+        let around = Arc::clone(&self.0.around);
+        let task = SessionTask::new(key.clone(), user.clone(), around, Arc::clone(&entry.mailbox), entry.gauges);
+        let guard = Registered {
+            router: self.clone(),
+            user: key.clone(),
+            mailbox: entry.mailbox,
+            over: None,
+        };
+        let span = info_span!("session", user = %key);
+        drop(self.0.tasks.spawn("session", span.clone(), end(guard, task).instrument(span)));
+    }
+
+    /// A client wants in: begins a session if there is none, and has it answer through the outlet.
+    pub fn authenticate(&self, user: &BareJid, ticket: Ticket, name: &LegacyName, password: &Secret) {
+        let key = UserKey::from(user.as_str());
+        while !self.0.tasks.token().is_cancelled() {
+            let input = Input::Authenticate {
+                ticket,
+                name: name.clone(),
+                password: password.clone(),
+            };
+            if self.entry(&key).is_some_and(|entry| entry.mailbox.control(input).is_ok()) {
+                return;
+            }
+            self.start(user);
+        }
+        let refused = crate::session::AuthError::Refused("The server is stopping.".to_owned());
+        self.0.around.outlet.authenticated(&key, ticket, Err(refused));
+    }
+
+    /// Tells the user's session something; false if there is none.
+    pub fn tell(&self, user: &UserKey, input: Input) -> bool {
+        self.entry(user).is_some_and(|entry| entry.mailbox.control(input).is_ok())
+    }
+
+    /// Tells every session something, and gives the users told.
+    pub fn tell_all(&self, input: impl Fn() -> Input) -> Vec<UserKey> {
+        let sessions = self.sessions();
+        sessions
+            .iter()
+            .filter(|(_, entry)| entry.mailbox.control(input()).is_ok())
+            .map(|(user, _)| user.clone())
+            .collect()
+    }
+
+    /// Whether the user has a session.
+    pub fn has(&self, user: &UserKey) -> bool {
+        self.sessions().contains_key(user)
+    }
+
+    /// How many sessions there are, and how many of them are logged in.
+    pub fn count(&self) -> (usize, usize) {
+        let sessions = self.sessions();
+        (
+            sessions.len(),
+            sessions
+                .values()
+                .filter(|e| e.gauges.logged_in.load(Ordering::Relaxed))
+                .count(),
+        )
+    }
+
+    /// All sessions, by user.
+    pub fn list(&self) -> Vec<SessionStatus> {
+        let mut list: Vec<_> = self
+            .sessions()
+            .iter()
+            .map(|(user, entry)| SessionStatus {
+                user: user.as_str().to_owned(),
+                logged_in: entry.gauges.logged_in.load(Ordering::Relaxed),
+                backend: entry.gauges.backend.load(Ordering::Relaxed),
+                resources: entry.gauges.resources.load(Ordering::Relaxed),
+                since_secs: entry.gauges.since.elapsed().as_secs(),
+            })
+            .collect();
+        list.sort_unstable_by(|a, b| a.user.cmp(&b.user));
+        list
+    }
+
+    /// Ends all sessions and waits until they are over, at most for `grace`. New ones are begun only before it is called.
+    pub async fn end_all(&self, reason: &str, grace: Duration) {
+        self.tell_all(|| Input::End(reason.to_owned()));
+        let give_up = Instant::now() + grace;
+        while !self.sessions().is_empty() && Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Answers a stanza that no session takes.
+    pub fn answer(&self, user: &UserKey, stanza: &Stanza, condition: DefinedCondition, text: &str) {
+        if let Some(reply) = stanza.error_reply(error(condition, text)) {
+            self.0.around.outlet.send(user, &mut vec![reply]);
+        }
+    }
+}
+
+/// Runs the task; its registration goes with it, however it ends.
+async fn end(mut guard: Registered, task: SessionTask) {
+    guard.over = Some(task.run().await);
+}
+
+/// A session's place in the registry. Dropping it clears the place and answers what still waits.
+struct Registered {
+    router: Router,
+    user: UserKey,
+    mailbox: Arc<Mailbox>,
+    /// `None` while it runs: then it has panicked or was aborted.
+    over: Option<CloseReason>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut sessions = self.router.sessions_mut();
+        if sessions
+            .get(&self.user)
+            .is_some_and(|entry| Arc::ptr_eq(&entry.mailbox, &self.mailbox))
+        {
+            sessions.remove(&self.user);
+        }
+        drop(sessions);
+        if self.over.is_none() {
+            info!(user = %self.user, "The session ended by a defect; the user is told.");
+            self.router.0.around.outlet.closed(&self.user, &CloseReason::Ended);
+        }
+        for queued in self.mailbox.close() {
+            match queued {
+                Queued::User(input) => self.again(input),
+                Queued::Control(input) => self.refuse(*input),
+                Queued::Link(..) => {}
+            }
+        }
+    }
+}
+
+impl Registered {
+    /// A stanza that came while the session ended: what wakes a session goes to a new one, the rest is answered.
+    fn again(&self, input: Box<UserIn>) {
+        let text = match &self.over {
+            Some(CloseReason::NotRegistered) => "You are not registered with this transport.",
+            Some(CloseReason::Offline | CloseReason::LoginFailed | CloseReason::Ended | CloseReason::Overflow) => {
+                "You are not logged in."
+            }
+            None => "The session ended by a defect of the transport.",
+        };
+        let condition = match &self.over {
+            Some(CloseReason::NotRegistered) => DefinedCondition::RegistrationRequired,
+            Some(_) => DefinedCondition::RecipientUnavailable,
+            None => DefinedCondition::InternalServerError,
+        };
+        let available = matches!(&input.stanza, Stanza::Presence(p) if p.type_ == xmpp_parsers::presence::Type::None);
+        match (
+            available && self.over == Some(CloseReason::Offline),
+            BareJid::new(self.user.as_str()),
+        ) {
+            (true, Ok(jid)) => self.router.route_or_start(&jid, input),
+            (true | false, _) => self.router.answer(&self.user, &input.stanza, condition, text),
+        }
+    }
+
+    fn refuse(&self, input: Input) {
+        if let Input::Authenticate { ticket, name, password } = input {
+            match BareJid::new(self.user.as_str()) {
+                Ok(jid) if self.over.is_some() => self.router.authenticate(&jid, ticket, &name, &password),
+                Ok(_) | Err(_) => {
+                    let refused = crate::session::AuthError::Refused("The session ended by a defect of the server.".to_owned());
+                    self.router.0.around.outlet.authenticated(&self.user, ticket, Err(refused));
+                }
+            }
+        }
+    }
+}

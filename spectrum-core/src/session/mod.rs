@@ -90,3 +90,32 @@ pub struct SessionSeed {
     /// As last known.
     pub info: Arc<BackendInfo>,
 }
+
+/// The session of one user.
+#[derive(Debug)]
+pub struct Session {
+    user: BareJid,
+}
+
+impl Session {
+    /// Of this user, not begun yet.
+    pub fn new(_seed: &SessionSeed, user: BareJid) -> Self {
+        Self { user }
+    }
+
+    /// Handles one input and appends what is to be done.
+    pub fn handle(&mut self, _input: Input, _now: Now, out: &mut Vec<Output>) {
+        let _ = &self.user;
+        out.push(Output::Close(CloseReason::Ended));
+    }
+
+    /// When the next [`Input::Tick`] is due, counted like [`Now::mono`].
+    pub fn next_deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The user's available resources.
+    pub fn resources(&self) -> &[crate::face::ResourceView] {
+        &[]
+    }
+}

@@ -1,0 +1,359 @@
+//! The task that owns one session: takes inputs out of its mailbox, lets the session handle them, and does what it wants done.
+//!
+//! It waits for the store and for a seat on a backend, never for a link, a client or the component. What the user is to
+//! see goes out once for everything that waited.
+
+mod mailbox;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use jid::BareJid;
+use tokio::time::Instant;
+use tracing::debug;
+
+pub use mailbox::{LINK_BYTES, LINK_EVENTS, USER_BYTES, USER_RESERVE, USER_STANZAS};
+pub(crate) use mailbox::{Mailbox, Queued, Refused};
+
+use crate::backend::link::{LinkInput, LinkRequest};
+use crate::backend::{OpError, OpErrorKind, Retry};
+use crate::face::{Face, UserOut, UserView};
+use crate::main_process::{AssignError, Assignment, MainProcess, SessionInbox};
+use crate::model::{Timestamp, UserKey};
+use crate::session::{Account, AuthError, CloseReason, Input, Now, Output, Session, SessionSeed, StoreRequest, Ticket};
+use crate::stanza::Stanza;
+
+/// Where what sessions say goes: a component stream, or the streams of clients. Never waits.
+pub trait Outlet: Send + Sync + 'static {
+    /// Sends the stanzas, in order, and empties the list. Each is addressed: to a full JID, or to a bare one, which means
+    /// all available resources (or what the user's server makes of it).
+    fn send(&self, user: &UserKey, stanzas: &mut Vec<Stanza>);
+    /// A client that waits for its login is let in or not.
+    fn authenticated(&self, user: &UserKey, ticket: Ticket, result: Result<(), AuthError>);
+    /// The session is over; its last stanzas came before.
+    fn closed(&self, user: &UserKey, reason: &CloseReason);
+}
+
+/// What a session keeps across its ends.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// Everything kept of the user; `None` if there has to be a registration and there is none.
+    ///
+    /// # Errors
+    /// A sentence for the log and the user.
+    async fn load(&self, user: &UserKey) -> Result<Option<Account>, String>;
+    /// Keeps a change. Returns once it is in the queue of the store; what cannot be kept is logged there.
+    async fn save(&self, user: &UserKey, change: StoreRequest);
+}
+
+/// Keeps nothing: for a server without storage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoStore;
+
+#[async_trait]
+impl SessionStore for NoStore {
+    async fn load(&self, _user: &UserKey) -> Result<Option<Account>, String> {
+        Ok(Some(Account::default()))
+    }
+
+    async fn save(&self, _user: &UserKey, _change: StoreRequest) {}
+}
+
+/// What can be seen of a session from outside, without asking it.
+#[derive(Debug)]
+pub(crate) struct Gauges {
+    pub(crate) logged_in: AtomicBool,
+    pub(crate) backend: AtomicU32,
+    pub(crate) resources: AtomicUsize,
+    pub(crate) since: Instant,
+}
+
+impl Gauges {
+    pub(crate) fn new() -> Self {
+        Self {
+            logged_in: AtomicBool::new(false),
+            backend: AtomicU32::new(0),
+            resources: AtomicUsize::new(0),
+            since: Instant::now(),
+        }
+    }
+}
+
+/// What every session task of an instance uses.
+pub(crate) struct Surroundings {
+    pub(crate) seed: SessionSeed,
+    pub(crate) face: Arc<dyn Face>,
+    pub(crate) main: Arc<dyn MainProcess>,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) outlet: Arc<dyn Outlet>,
+    /// The moment that [`Now::mono`] counts from.
+    pub(crate) started: Instant,
+}
+
+impl Surroundings {
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono: self.started.elapsed(),
+            wall: Timestamp::from_millis(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+type Assigning = Pin<Box<dyn Future<Output = Result<Assignment, AssignError>> + Send>>;
+
+/// One session and what belongs to it.
+pub(crate) struct SessionTask {
+    user: UserKey,
+    jid: BareJid,
+    session: Session,
+    around: Arc<Surroundings>,
+    mailbox: Arc<Mailbox>,
+    gauges: Arc<Gauges>,
+    assignment: Option<Assignment>,
+    assigning: Option<Assigning>,
+    outputs: Vec<Output>,
+    stanzas: Vec<Stanza>,
+    /// Inputs that this task itself has for the session.
+    own: VecDeque<Input>,
+    /// Events dealt with since the last credit.
+    dealt: u32,
+    over: Option<CloseReason>,
+}
+
+impl SessionTask {
+    pub(crate) fn new(
+        user: UserKey,
+        jid: BareJid,
+        around: Arc<Surroundings>,
+        mailbox: Arc<Mailbox>,
+        gauges: Arc<Gauges>,
+    ) -> Self {
+        let session = Session::new(&around.seed, jid.clone());
+        Self {
+            user,
+            jid,
+            session,
+            around,
+            mailbox,
+            gauges,
+            assignment: None,
+            assigning: None,
+            outputs: Vec::new(),
+            stanzas: Vec::new(),
+            own: VecDeque::new(),
+            dealt: 0,
+            over: None,
+        }
+    }
+
+    /// Runs until the session is over, and gives what it was over for.
+    pub(crate) async fn run(mut self) -> CloseReason {
+        let mut batch = VecDeque::new();
+        self.own.push_back(Input::Start);
+        loop {
+            while let Some(input) = self.own.pop_front() {
+                self.handle(input).await;
+            }
+            while let Some(queued) = batch.pop_front() {
+                if self.over.is_none() {
+                    self.handle_queued(queued).await;
+                } else {
+                    // Comes out of `close` again, where the router answers it.
+                    self.own.clear();
+                    batch.push_front(queued);
+                    break;
+                }
+            }
+            self.flush();
+            if let Some(reason) = self.over.take() {
+                self.around.outlet.closed(&self.user, &reason);
+                self.leftover(batch);
+                return reason;
+            }
+            self.wait(&mut batch).await;
+        }
+    }
+
+    /// Waits for anything to do.
+    async fn wait(&mut self, batch: &mut VecDeque<Queued>) {
+        let deadline = self.session.next_deadline().map(|at| self.around.started + at);
+        let Self { mailbox, assigning, .. } = self;
+        let assigned = tokio::select! {
+            () = mailbox.filled() => None,
+            result = async {
+                match assigning.as_mut() {
+                    Some(assigning) => assigning.await,
+                    None => std::future::pending().await,
+                }
+            } => Some(result),
+            () = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                self.own.push_back(Input::Tick);
+                return;
+            }
+        };
+        match assigned {
+            None => mailbox.take(batch),
+            Some(result) => {
+                self.assigning = None;
+                self.own.push_back(match result {
+                    Ok(assignment) => {
+                        self.gauges.backend.store(assignment.backend().0, Ordering::Relaxed);
+                        self.assignment = Some(assignment);
+                        Input::Assigned(self.around.main.info().unwrap_or_else(|| Arc::clone(&self.around.seed.info)))
+                    }
+                    Err(error) => Input::NotAssigned(error.to_string()),
+                });
+            }
+        }
+    }
+
+    async fn handle_queued(&mut self, queued: Queued) {
+        match queued {
+            Queued::User(input) => self.handle(Input::User(input)).await,
+            Queued::Control(input) => self.handle(*input).await,
+            Queued::Link(id, input) => {
+                // What an earlier assignment still had on the way is none of the present one's business.
+                if self.assignment.as_ref().map(Assignment::id) != Some(id) {
+                    return;
+                }
+                if matches!(*input, LinkInput::Event { .. }) {
+                    self.dealt += 1;
+                }
+                self.handle(Input::Link(*input)).await;
+            }
+        }
+        while let Some(input) = self.own.pop_front() {
+            self.handle(input).await;
+        }
+    }
+
+    async fn handle(&mut self, input: Input) {
+        if self.over.is_some() {
+            return;
+        }
+        let now = self.around.now();
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.session.handle(input, now, &mut outputs);
+        for output in outputs.drain(..) {
+            self.perform(output).await;
+        }
+        self.outputs = outputs;
+    }
+
+    async fn perform(&mut self, output: Output) {
+        match output {
+            Output::User(out) => self.say(out),
+            Output::Assign => {
+                self.assignment = None;
+                let (main, user, inbox) = (Arc::clone(&self.around.main), self.user.clone(), Arc::clone(&self.mailbox));
+                self.assigning = Some(Box::pin(
+                    async move { main.assign(&user, inbox as Arc<dyn SessionInbox>).await },
+                ));
+            }
+            Output::Release => {
+                self.assigning = None;
+                self.assignment = None;
+                self.dealt = 0;
+                self.gauges.backend.store(0, Ordering::Relaxed);
+            }
+            Output::Link(request) => self.send(request),
+            Output::Committed(event) => {
+                if let Some(assignment) = &self.assignment {
+                    assignment.committed(event);
+                }
+            }
+            Output::Store(StoreRequest::Load) => {
+                self.own.push_back(match self.around.store.load(&self.user).await {
+                    Ok(account) => Input::Loaded(account.map(Box::new)),
+                    Err(error) => Input::StoreFailed(error),
+                });
+            }
+            Output::Store(change) => self.around.store.save(&self.user, change).await,
+            Output::Authenticated { ticket, result } => {
+                // The stanzas said before it belong before it.
+                self.flush();
+                self.around.outlet.authenticated(&self.user, ticket, result);
+            }
+            Output::LoggedIn => self.gauges.logged_in.store(true, Ordering::Relaxed),
+            Output::LoggedOut => self.gauges.logged_in.store(false, Ordering::Relaxed),
+            Output::Close(reason) => self.over = Some(reason),
+        }
+    }
+
+    fn say(&mut self, out: UserOut) {
+        if let UserOut::Stanza(stanza) = out {
+            self.stanzas.push(stanza);
+            return;
+        }
+        let view = UserView {
+            jid: &self.jid,
+            transport: &self.around.seed.config.transport,
+            resources: self.session.resources(),
+        };
+        self.around.face.write(&view, out, &mut self.stanzas);
+    }
+
+    /// Hands a request to the link; what it does not take has failed without effect.
+    fn send(&mut self, request: LinkRequest) {
+        let refused = match &self.assignment {
+            Some(assignment) => match assignment.send(request) {
+                Ok(()) => return,
+                Err(refused) => refused.request,
+            },
+            None => request,
+        };
+        match refused {
+            LinkRequest::Verb { request, .. } => {
+                let error = OpError::new(OpErrorKind::RateLimited, "The network's backend is busy.")
+                    .retry(Retry::After(Duration::from_secs(1)));
+                self.own.push_back(Input::Link(LinkInput::Outcome {
+                    request,
+                    outcome: Box::new(Err(error)),
+                }));
+            }
+            LinkRequest::Login(_) => {
+                self.own.push_back(Input::Link(LinkInput::BackendLost {
+                    reason: "The network's backend is busy.".to_owned(),
+                }));
+            }
+            LinkRequest::PromptAnswer { .. } => debug!("An answer came after its question was gone."),
+        }
+    }
+
+    /// Sends what has been said, and tells the backend how much has been dealt with.
+    fn flush(&mut self) {
+        if !self.stanzas.is_empty() {
+            self.around.outlet.send(&self.user, &mut self.stanzas);
+            self.stanzas.clear();
+        }
+        if self.dealt > 0
+            && let Some(assignment) = &self.assignment
+        {
+            assignment.credit(self.dealt);
+        }
+        self.dealt = 0;
+        self.gauges.resources.store(self.session.resources().len(), Ordering::Relaxed);
+    }
+
+    /// Puts back what the session did not get to see, so that the router finds it when it closes the mailbox.
+    fn leftover(&self, batch: VecDeque<Queued>) {
+        for queued in batch {
+            match queued {
+                Queued::User(input) => drop(self.mailbox.user(input)),
+                Queued::Control(input) => drop(self.mailbox.control(*input)),
+                Queued::Link(..) => {}
+            }
+        }
+    }
+}
