@@ -1,0 +1,359 @@
+//! What every store must do, as one suite that each implementation runs. A case panics where a store falls short.
+
+use std::sync::Arc;
+
+use crate::model::{AvatarHash, ContactId, FormAnswers, Secret, Subscription, Timestamp, UserKey};
+use crate::store::{ContactRecord, NameKind, NameRecord, NewRegistration, RegistrationSummary, RoomRecord, Store, StoreError};
+
+/// Runs every case, each on an empty store that `open` makes.
+///
+/// # Panics
+/// Where the store does not do what [`Store`] promises.
+pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
+    registration_comes_back(&*open().await).await;
+    changed_registration_keeps_its_history(&*open().await).await;
+    login_and_online_flag_are_kept(&*open().await).await;
+    list_is_paged_in_order(&*open().await).await;
+    removed_user_leaves_nothing(&*open().await).await;
+    names_are_unique_for_a_user(&*open().await).await;
+    contacts_are_added_replaced_removed(&*open().await).await;
+    rooms_are_added_replaced_removed(&*open().await).await;
+    preferences_and_grants_are_kept(&*open().await).await;
+    users_do_not_see_each_other(&*open().await).await;
+    odd_text_comes_back_or_is_refused(&*open().await).await;
+    many_writers_at_once_lose_nothing(open().await).await;
+    closed_store_refuses(&*open().await).await;
+}
+
+const ROMEO: &str = "romeo@montague.example";
+const JULIET: &str = "juliet@capulet.example";
+
+fn ok<T>(result: Result<T, StoreError>) -> T {
+    result.unwrap_or_else(|error| panic!("the store refused: {error:?}"))
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(seconds)
+}
+
+fn account(name: &str, password: &str) -> NewRegistration {
+    NewRegistration {
+        legacy_name: name.into(),
+        password: password.into(),
+        settings: FormAnswers::new(),
+    }
+}
+
+fn name(kind: NameKind, name: &str, localpart: &str) -> NameRecord {
+    NameRecord {
+        kind,
+        name: name.into(),
+        localpart: localpart.to_owned(),
+    }
+}
+
+async fn registration_comes_back(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    assert_eq!(ok(store.load_registration(&user).await), None);
+    let settings = FormAnswers::from([
+        ("server".to_owned(), Secret::new("irc.example")),
+        ("token".to_owned(), Secret::default()),
+    ]);
+    let new = NewRegistration {
+        legacy_name: "Romeo M".into(),
+        password: "s\u{e9}same".into(),
+        settings,
+    };
+    ok(store.save_registration(&user, new.clone(), at(10)).await);
+    let kept = ok(store.load_registration(&user).await).unwrap_or_else(|| panic!("the registration is gone"));
+    assert_eq!(
+        (kept.legacy_name, kept.password, kept.settings),
+        (new.legacy_name, new.password, new.settings)
+    );
+    assert_eq!((kept.created, kept.last_login, kept.online), (at(10), None, false));
+}
+
+async fn changed_registration_keeps_its_history(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    ok(store.save_registration(&user, account("romeo", "old"), at(10)).await);
+    ok(store.record_login(&user, at(20)).await);
+    ok(store.save_contacts(&user, vec![ContactRecord::new("nurse")]).await);
+    ok(store.save_registration(&user, account("Romeo", "new"), at(30)).await);
+    let kept = ok(store.load_registration(&user).await).unwrap_or_else(|| panic!("the registration is gone"));
+    assert_eq!((kept.legacy_name.as_str(), kept.password.expose()), ("Romeo", "new"));
+    assert_eq!((kept.created, kept.last_login, kept.online), (at(10), Some(at(20)), true));
+    assert_eq!(ok(store.load_contacts(&user).await).len(), 1);
+}
+
+async fn login_and_online_flag_are_kept(store: &dyn Store) {
+    let (romeo, juliet) = (UserKey::from(ROMEO), UserKey::from(JULIET));
+    ok(store.record_login(&romeo, at(1)).await);
+    ok(store.save_online(&romeo, true).await);
+    assert_eq!(ok(store.load_registration(&romeo).await), None, "a login registers nobody");
+    for user in [&romeo, &juliet] {
+        ok(store.save_registration(user, account("x", "y"), at(1)).await);
+        ok(store.record_login(user, at(2)).await);
+    }
+    assert_eq!(ok(store.list_online().await), [juliet.clone(), romeo.clone()]);
+    ok(store.save_online(&juliet, false).await);
+    assert_eq!(ok(store.list_online().await), [romeo]);
+    let kept = ok(store.load_registration(&juliet).await).unwrap_or_else(|| panic!("the registration is gone"));
+    assert_eq!((kept.online, kept.last_login), (false, Some(at(2))));
+}
+
+async fn list_is_paged_in_order(store: &dyn Store) {
+    // Not in order, and in an order that differs between locales.
+    for user in ["b@x", "a_b@x", "aa@x", "a-b@x", "\u{e9}@x"] {
+        ok(store.save_registration(&UserKey::from(user), account(user, "p"), at(5)).await);
+    }
+    let first = ok(store.list_registrations(None, 3).await);
+    let last = first.last().map(|summary| summary.user.clone());
+    let second = ok(store.list_registrations(last.as_ref(), 3).await);
+    let users: Vec<&str> = first.iter().chain(&second).map(|summary| summary.user.as_str()).collect();
+    assert_eq!(users, ["a-b@x", "a_b@x", "aa@x", "b@x", "\u{e9}@x"]);
+    let expected = RegistrationSummary {
+        user: "a-b@x".into(),
+        legacy_name: "a-b@x".into(),
+        created: at(5),
+        last_login: None,
+        online: false,
+    };
+    assert_eq!(first.first(), Some(&expected));
+    assert_eq!(ok(store.list_registrations(Some(&"\u{e9}@x".into()), 3).await), []);
+}
+
+async fn removed_user_leaves_nothing(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    assert!(!ok(store.remove_user(&user).await));
+    ok(store.save_registration(&user, account("romeo", "p"), at(1)).await);
+    ok(store.save_names(&user, vec![name(NameKind::Contact, "nurse", "nurse")]).await);
+    ok(store.save_contacts(&user, vec![ContactRecord::new("nurse")]).await);
+    ok(store
+        .save_room(
+            &user,
+            RoomRecord {
+                room: "#v".into(),
+                nickname: "r".into(),
+                password: Some("k".into()),
+            },
+        )
+        .await);
+    ok(store.save_preference(&user, "stay_connected", Some("true")).await);
+    assert!(ok(store.remove_user(&user).await));
+    assert_eq!(ok(store.load_registration(&user).await), None);
+    assert_eq!(ok(store.load_names(&user).await), []);
+    assert_eq!(ok(store.load_contacts(&user).await), []);
+    assert_eq!(ok(store.load_rooms(&user).await), []);
+    assert!(ok(store.load_preferences(&user).await).is_empty());
+    ok(store.save_registration(&user, account("romeo", "again"), at(9)).await);
+    let kept = ok(store.load_registration(&user).await).unwrap_or_else(|| panic!("the registration is gone"));
+    assert_eq!((kept.created, kept.password.expose()), (at(9), "again"));
+}
+
+async fn names_are_unique_for_a_user(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    let names = vec![
+        name(NameKind::Contact, "Nurse", "nurse"),
+        name(NameKind::Room, "Nurse", "nurse-2"),
+    ];
+    ok(store.save_names(&user, names.clone()).await);
+    assert_eq!(ok(store.load_names(&user).await), names);
+    ok(store.save_names(&user, names.clone()).await);
+
+    let taken = vec![
+        name(NameKind::Contact, "fresh", "fresh"),
+        name(NameKind::Contact, "nurse", "nurse"),
+    ];
+    match store.save_names(&user, taken).await {
+        Err(StoreError::NameTaken { localpart }) => assert_eq!(localpart, "nurse"),
+        other => panic!("a localpart was given out twice: {other:?}"),
+    }
+    let twice = vec![name(NameKind::Contact, "a", "same"), name(NameKind::Contact, "b", "same")];
+    assert!(matches!(
+        store.save_names(&user, twice).await,
+        Err(StoreError::NameTaken { .. })
+    ));
+    assert_eq!(ok(store.load_names(&user).await), names, "a refused call keeps nothing");
+
+    ok(store
+        .save_names(&user, vec![name(NameKind::Contact, "Nurse", "nurse-3")])
+        .await);
+    ok(store.save_names(&user, vec![name(NameKind::Contact, "nurse", "nurse")]).await);
+    assert_eq!(ok(store.load_names(&user).await).len(), 3);
+}
+
+async fn contacts_are_added_replaced_removed(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    let full = ContactRecord {
+        id: "Nurse".into(),
+        alias: Some("The \"Nurse\"".to_owned()),
+        groups: vec!["A, b".to_owned(), "c\nd".to_owned(), String::new()],
+        subscription: Subscription::Ask,
+        in_roster: true,
+        blocked: true,
+        avatar: Some(AvatarHash::new("abc")),
+    };
+    ok(store
+        .save_contacts(&user, vec![full.clone(), ContactRecord::new("nurse")])
+        .await);
+    assert_eq!(
+        ok(store.load_contacts(&user).await),
+        [full.clone(), ContactRecord::new("nurse")]
+    );
+    let bare = ContactRecord {
+        in_roster: true,
+        ..ContactRecord::new("Nurse")
+    };
+    ok(store.save_contacts(&user, vec![bare.clone()]).await);
+    assert_eq!(
+        ok(store.load_contacts(&user).await),
+        [bare.clone(), ContactRecord::new("nurse")]
+    );
+    ok(store.save_names(&user, vec![name(NameKind::Contact, "nurse", "nurse")]).await);
+    assert!(ok(store.remove_contact(&user, &ContactId::from("nurse")).await));
+    assert!(!ok(store.remove_contact(&user, &ContactId::from("nurse")).await));
+    assert_eq!(ok(store.load_contacts(&user).await), [bare]);
+    assert_eq!(ok(store.load_names(&user).await).len(), 1, "the localpart stays");
+}
+
+async fn rooms_are_added_replaced_removed(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    let open = RoomRecord {
+        room: "#Verona".into(),
+        nickname: "romeo".into(),
+        password: None,
+    };
+    let locked = RoomRecord {
+        room: "#crypt".into(),
+        nickname: "romeo".into(),
+        password: Some("key".into()),
+    };
+    ok(store.save_room(&user, open.clone()).await);
+    assert_eq!(ok(store.load_rooms(&user).await), [open.clone()]);
+    ok(store.save_room(&user, locked.clone()).await);
+    assert_eq!(ok(store.load_rooms(&user).await), [open.clone(), locked.clone()]);
+    let renamed = RoomRecord {
+        nickname: "Romeo_".into(),
+        password: None,
+        ..locked
+    };
+    ok(store.save_room(&user, renamed.clone()).await);
+    assert_eq!(ok(store.load_rooms(&user).await), [open.clone(), renamed.clone()]);
+    assert!(ok(store.remove_room(&user, &open.room).await));
+    assert!(!ok(store.remove_room(&user, &open.room).await));
+    assert_eq!(ok(store.load_rooms(&user).await), [renamed]);
+}
+
+async fn preferences_and_grants_are_kept(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    ok(store.save_preference(&user, "a", Some("1")).await);
+    ok(store.save_preference(&user, "a", Some("2")).await);
+    ok(store.save_preference(&user, "b", Some("")).await);
+    ok(store.save_preference(&user, "c", None).await);
+    let expected = [("a".to_owned(), "2".to_owned()), ("b".to_owned(), String::new())];
+    assert_eq!(ok(store.load_preferences(&user).await), expected.into());
+    ok(store.save_preference(&user, "a", None).await);
+    assert_eq!(
+        ok(store.load_preferences(&user).await),
+        [("b".to_owned(), String::new())].into()
+    );
+
+    ok(store.save_grants("montague.example", Some("roster=get")).await);
+    ok(store.save_grants("montague.example", Some("roster=both")).await);
+    ok(store.save_grants("capulet.example", Some("roster=both")).await);
+    ok(store.save_grants("capulet.example", None).await);
+    let expected = [("montague.example".to_owned(), "roster=both".to_owned())];
+    assert_eq!(ok(store.load_grants().await), expected.into());
+}
+
+async fn users_do_not_see_each_other(store: &dyn Store) {
+    let (romeo, juliet) = (UserKey::from(ROMEO), UserKey::from(JULIET));
+    for (user, other) in [(&romeo, "r"), (&juliet, "j")] {
+        ok(store.save_registration(user, account(other, other), at(1)).await);
+        ok(store.save_names(user, vec![name(NameKind::Contact, other, "same")]).await);
+        ok(store
+            .save_contacts(
+                user,
+                vec![ContactRecord {
+                    alias: Some(other.to_owned()),
+                    ..ContactRecord::new("same")
+                }],
+            )
+            .await);
+        ok(store
+            .save_room(
+                user,
+                RoomRecord {
+                    room: "#x".into(),
+                    nickname: other.into(),
+                    password: Some(other.into()),
+                },
+            )
+            .await);
+        ok(store.save_preference(user, "same", Some(other)).await);
+    }
+    assert!(ok(store.remove_user(&juliet).await));
+    assert!(ok(store.load_registration(&romeo).await).is_some_and(|kept| kept.password.expose() == "r"));
+    assert_eq!(ok(store.load_names(&romeo).await), [name(NameKind::Contact, "r", "same")]);
+    assert_eq!(ok(store.load_contacts(&romeo).await)[0].alias.as_deref(), Some("r"));
+    assert_eq!(ok(store.load_rooms(&romeo).await)[0].password, Some("r".into()));
+    assert_eq!(ok(store.load_preferences(&romeo).await)["same"], "r");
+}
+
+async fn odd_text_comes_back_or_is_refused(store: &dyn Store) {
+    let user = UserKey::from("o'hara%net\"\\;--@x");
+    let odd = "'; DROP TABLE names; -- \u{1f980}\u{202e}\n\u{7f}$1?";
+    let long = "x".repeat(100_000);
+    for text in [odd, long.as_str(), ""] {
+        ok(store
+            .save_registration(&user, account(text, text), at(i64::MAX / 2_000))
+            .await);
+        ok(store
+            .save_names(&user, vec![name(NameKind::Room, text, text.get(..10).unwrap_or(text))])
+            .await);
+        let kept = ok(store.load_registration(&user).await);
+        assert!(kept.is_some_and(|kept| kept.legacy_name.as_str() == text && kept.password.expose() == text));
+    }
+    assert!(ok(store.load_names(&user).await).iter().any(|name| name.name.as_str() == odd));
+    let nul = store.save_registration(&user, account("a\0b", ""), at(1)).await;
+    assert!(matches!(nul, Err(StoreError::Invalid { what: "legacy name" })));
+    let nul = store.save_preference(&UserKey::from("a\0b"), "k", Some("v")).await;
+    assert!(matches!(nul, Err(StoreError::Invalid { what: "user" })));
+}
+
+async fn many_writers_at_once_lose_nothing(store: Arc<dyn Store>) {
+    const WRITERS: usize = 200;
+    let tasks = crate::tasks::Tasks::new();
+    let running: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let store = Arc::clone(&store);
+            tasks.spawn("conformance", tracing::Span::none(), async move {
+                let user = UserKey::from(format!("user{writer:03}@x"));
+                ok(store.save_registration(&user, account("n", "p"), at(1)).await);
+                ok(store.record_login(&user, at(2)).await);
+                // One in ten is refused, in the midst of the others' batch.
+                if writer % 10 == 0 {
+                    let twice = vec![name(NameKind::Contact, "a", "s"), name(NameKind::Contact, "b", "s")];
+                    assert!(matches!(
+                        store.save_names(&user, twice).await,
+                        Err(StoreError::NameTaken { .. })
+                    ));
+                }
+                ok(store.load_registration(&user).await).is_some_and(|kept| kept.online)
+            })
+        })
+        .collect();
+    for task in running {
+        assert!(task.await == Ok(true), "a writer did not read what it wrote");
+    }
+    assert_eq!(ok(store.list_online().await).len(), WRITERS);
+}
+
+async fn closed_store_refuses(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    ok(store.save_registration(&user, account("n", "p"), at(1)).await);
+    store.close().await;
+    store.close().await;
+    assert!(matches!(store.save_online(&user, true).await, Err(StoreError::Closed)));
+    assert!(matches!(store.load_registration(&user).await, Err(StoreError::Closed)));
+}

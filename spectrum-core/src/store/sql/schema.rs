@@ -1,0 +1,128 @@
+//! The schema: an append-only list of migrations. What has been released is never edited, only followed.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// One text for both databases; what differs is the word for bytes, and that PostgreSQL must be told to order text by its
+/// bytes as SQLite does.
+macro_rules! first {
+    ($text:literal, $bytes:literal) => {
+        concat!(
+            "CREATE TABLE meta (name ",
+            $text,
+            " NOT NULL PRIMARY KEY, value ",
+            $bytes,
+            " NOT NULL);\n",
+            "CREATE TABLE data_keys (user_jid ",
+            $text,
+            " NOT NULL PRIMARY KEY, wrapped ",
+            $bytes,
+            " NOT NULL);\n",
+            "CREATE TABLE registrations (user_jid ",
+            $text,
+            " NOT NULL PRIMARY KEY, legacy_name ",
+            $text,
+            " NOT NULL, secret ",
+            $bytes,
+            " NOT NULL, created BIGINT NOT NULL, last_login BIGINT, online BOOLEAN NOT NULL);\n",
+            "CREATE INDEX registrations_online ON registrations (user_jid) WHERE online;\n",
+            "CREATE TABLE names (user_jid ",
+            $text,
+            " NOT NULL, is_room BOOLEAN NOT NULL, legacy_name ",
+            $text,
+            " NOT NULL, localpart ",
+            $text,
+            " NOT NULL, PRIMARY KEY (user_jid, is_room, legacy_name), UNIQUE (user_jid, localpart));\n",
+            "CREATE TABLE contacts (user_jid ",
+            $text,
+            " NOT NULL, legacy_name ",
+            $text,
+            " NOT NULL, alias ",
+            $text,
+            ", groups ",
+            $text,
+            " NOT NULL, asks BOOLEAN NOT NULL, in_roster BOOLEAN NOT NULL, blocked BOOLEAN NOT NULL, avatar ",
+            $text,
+            ", PRIMARY KEY (user_jid, legacy_name));\n",
+            "CREATE TABLE rooms (user_jid ",
+            $text,
+            " NOT NULL, room ",
+            $text,
+            " NOT NULL, nickname ",
+            $text,
+            " NOT NULL, password ",
+            $bytes,
+            ", PRIMARY KEY (user_jid, room));\n",
+            "CREATE TABLE preferences (user_jid ",
+            $text,
+            " NOT NULL, name ",
+            $text,
+            " NOT NULL, value ",
+            $text,
+            " NOT NULL, PRIMARY KEY (user_jid, name));\n",
+            "CREATE TABLE grants (domain ",
+            $text,
+            " NOT NULL PRIMARY KEY, grants ",
+            $text,
+            " NOT NULL);\n",
+        )
+    };
+}
+
+/// Description, for SQLite, for PostgreSQL. The position is the version, counted from 1.
+const MIGRATIONS: &[(&str, &str, &str)] = &[("first", first!("TEXT", "BLOB"), first!("TEXT COLLATE \"C\"", "BYTEA"))];
+
+/// Which database's words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The newest version known.
+pub(super) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// What brings a database up to date.
+pub(super) fn migrator(dialect: Dialect) -> Migrator {
+    let migrations = (1..).zip(MIGRATIONS).map(|(version, (description, sqlite, postgres))| {
+        let sql = match dialect {
+            Dialect::Sqlite => *sqlite,
+            Dialect::Postgres => *postgres,
+        };
+        Migration::new(
+            version,
+            Cow::Borrowed(description),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A released migration that changes makes every existing database unusable: it must fail here first.
+    #[test]
+    fn released_migrations_are_unchanged() {
+        let sums = |dialect| {
+            let migrator = migrator(dialect);
+            migrator
+                .iter()
+                .map(|migration| checksum(&migration.checksum))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sums(Dialect::Sqlite), ["10b2b5759019f756"]);
+        assert_eq!(sums(Dialect::Postgres), ["59248b6e94a500c6"]);
+    }
+
+    fn checksum(bytes: &[u8]) -> String {
+        bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -1,0 +1,99 @@
+//! Every statement, in the words that SQLite and PostgreSQL share.
+
+pub(super) const META: &str = "SELECT value FROM meta WHERE name = $1";
+pub(super) const SAVE_META: &str = "INSERT INTO meta (name, value) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+/// Keeps the data key that is there already and returns the one that counts. The update changes nothing; without one
+/// there would be no row to return.
+pub(super) const CLAIM_DATA_KEY: &str = "INSERT INTO data_keys (user_jid, wrapped) VALUES ($1, $2) \
+     ON CONFLICT (user_jid) DO UPDATE SET user_jid = excluded.user_jid RETURNING wrapped";
+pub(super) const ANY_DATA_KEY: &str = "SELECT user_jid FROM data_keys LIMIT 1";
+pub(super) const DATA_KEY: &str = "SELECT wrapped FROM data_keys WHERE user_jid = $1";
+pub(super) const DATA_KEYS_AFTER: &str = "SELECT user_jid, wrapped FROM data_keys WHERE user_jid > $1 ORDER BY user_jid LIMIT $2";
+pub(super) const REWRAP_DATA_KEY: &str = "UPDATE data_keys SET wrapped = $2 WHERE user_jid = $1";
+pub(super) const REMOVE_DATA_KEY: &str = "DELETE FROM data_keys WHERE user_jid = $1";
+
+pub(super) const REGISTRATION: &str = "SELECT r.legacy_name, r.secret, r.created, r.last_login, r.online, k.wrapped \
+     FROM registrations r JOIN data_keys k ON k.user_jid = r.user_jid WHERE r.user_jid = $1";
+pub(super) const SAVE_REGISTRATION: &str = "INSERT INTO registrations (user_jid, legacy_name, secret, created, last_login, online) \
+     VALUES ($1, $2, $3, $4, NULL, FALSE) \
+     ON CONFLICT (user_jid) DO UPDATE SET legacy_name = excluded.legacy_name, secret = excluded.secret";
+pub(super) const REMOVE_REGISTRATION: &str = "DELETE FROM registrations WHERE user_jid = $1";
+pub(super) const REGISTRATIONS_AFTER: &str = "SELECT user_jid, legacy_name, created, last_login, online \
+     FROM registrations WHERE user_jid > $1 ORDER BY user_jid LIMIT $2";
+pub(super) const RECORD_LOGIN: &str = "UPDATE registrations SET last_login = $2, online = TRUE WHERE user_jid = $1";
+pub(super) const SAVE_ONLINE: &str = "UPDATE registrations SET online = $2 WHERE user_jid = $1";
+pub(super) const ONLINE: &str = "SELECT user_jid FROM registrations WHERE online ORDER BY user_jid";
+
+pub(super) const NAMES: &str = "SELECT is_room, legacy_name, localpart FROM names WHERE user_jid = $1 \
+     ORDER BY is_room, legacy_name";
+pub(super) const LOCALPART_OWNER: &str = "SELECT is_room, legacy_name FROM names WHERE user_jid = $1 AND localpart = $2";
+pub(super) const SAVE_NAME: &str = "INSERT INTO names (user_jid, is_room, legacy_name, localpart) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (user_jid, is_room, legacy_name) DO UPDATE SET localpart = excluded.localpart";
+pub(super) const REMOVE_NAMES: &str = "DELETE FROM names WHERE user_jid = $1";
+
+pub(super) const CONTACTS: &str = "SELECT legacy_name, alias, groups, asks, in_roster, blocked, avatar FROM contacts \
+     WHERE user_jid = $1 ORDER BY legacy_name";
+pub(super) const SAVE_CONTACT: &str = "INSERT INTO contacts (user_jid, legacy_name, alias, groups, asks, in_roster, blocked, avatar) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (user_jid, legacy_name) DO UPDATE SET \
+     alias = excluded.alias, groups = excluded.groups, asks = excluded.asks, in_roster = excluded.in_roster, \
+     blocked = excluded.blocked, avatar = excluded.avatar";
+pub(super) const REMOVE_CONTACT: &str = "DELETE FROM contacts WHERE user_jid = $1 AND legacy_name = $2";
+pub(super) const REMOVE_CONTACTS: &str = "DELETE FROM contacts WHERE user_jid = $1";
+
+pub(super) const ROOMS: &str = "SELECT room, nickname, password FROM rooms WHERE user_jid = $1 ORDER BY room";
+pub(super) const SAVE_ROOM: &str = "INSERT INTO rooms (user_jid, room, nickname, password) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (user_jid, room) DO UPDATE SET nickname = excluded.nickname, password = excluded.password";
+pub(super) const REMOVE_ROOM: &str = "DELETE FROM rooms WHERE user_jid = $1 AND room = $2";
+pub(super) const REMOVE_ROOMS: &str = "DELETE FROM rooms WHERE user_jid = $1";
+
+pub(super) const PREFERENCES: &str = "SELECT name, value FROM preferences WHERE user_jid = $1";
+pub(super) const SAVE_PREFERENCE: &str = "INSERT INTO preferences (user_jid, name, value) VALUES ($1, $2, $3) \
+     ON CONFLICT (user_jid, name) DO UPDATE SET value = excluded.value";
+pub(super) const REMOVE_PREFERENCE: &str = "DELETE FROM preferences WHERE user_jid = $1 AND name = $2";
+pub(super) const REMOVE_PREFERENCES: &str = "DELETE FROM preferences WHERE user_jid = $1";
+
+pub(super) const GRANTS: &str = "SELECT domain, grants FROM grants";
+pub(super) const SAVE_GRANTS: &str = "INSERT INTO grants (domain, grants) VALUES ($1, $2) \
+     ON CONFLICT (domain) DO UPDATE SET grants = excluded.grants";
+pub(super) const REMOVE_GRANTS: &str = "DELETE FROM grants WHERE domain = $1";
+
+/// All of the above, so that a test can have each database take them.
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[
+    META,
+    SAVE_META,
+    CLAIM_DATA_KEY,
+    ANY_DATA_KEY,
+    DATA_KEY,
+    DATA_KEYS_AFTER,
+    REWRAP_DATA_KEY,
+    REMOVE_DATA_KEY,
+    REGISTRATION,
+    SAVE_REGISTRATION,
+    REMOVE_REGISTRATION,
+    REGISTRATIONS_AFTER,
+    RECORD_LOGIN,
+    SAVE_ONLINE,
+    ONLINE,
+    NAMES,
+    LOCALPART_OWNER,
+    SAVE_NAME,
+    REMOVE_NAMES,
+    CONTACTS,
+    SAVE_CONTACT,
+    REMOVE_CONTACT,
+    REMOVE_CONTACTS,
+    ROOMS,
+    SAVE_ROOM,
+    REMOVE_ROOM,
+    REMOVE_ROOMS,
+    PREFERENCES,
+    SAVE_PREFERENCE,
+    REMOVE_PREFERENCE,
+    REMOVE_PREFERENCES,
+    GRANTS,
+    SAVE_GRANTS,
+    REMOVE_GRANTS,
+];

@@ -1,0 +1,369 @@
+//! The one writer of a database. Owns the writing connection.
+//!
+//! It commits whatever is queued at once: alone, a write waits for nobody; under load, batches grow by themselves and share
+//! one commit. A batch in which one write fails is rolled back and done again one by one, so that no write suffers for
+//! another.
+
+use std::sync::Arc;
+
+use sqlx::{Postgres, Sqlite, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::model::{Subscription, Timestamp, UserKey};
+use crate::store::error::from_sqlx;
+use crate::store::seal::{Place, SealKey};
+use crate::store::sql::secret::{encode_secret, encode_text};
+use crate::store::sql::{Inner, Pool, statement as sql};
+use crate::store::{ContactRecord, NameKind, NameRecord, NewRegistration, RoomRecord, StoreError};
+
+/// Writes that may wait. When it is full, whoever writes waits: sessions may, readers of sockets never write.
+pub(super) const QUEUE: usize = 1024;
+
+/// A change, and where to say that it is committed.
+pub(super) struct Job {
+    pub(super) write: Write,
+    pub(super) done: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+/// A change to make.
+pub(super) enum Write {
+    SaveRegistration {
+        user: UserKey,
+        registration: NewRegistration,
+        at: Timestamp,
+    },
+    RemoveUser(UserKey),
+    RecordLogin {
+        user: UserKey,
+        at: Timestamp,
+    },
+    SaveOnline {
+        user: UserKey,
+        online: bool,
+    },
+    SaveNames {
+        user: UserKey,
+        names: Vec<NameRecord>,
+    },
+    SaveContacts {
+        user: UserKey,
+        contacts: Vec<ContactRecord>,
+    },
+    Remove {
+        statement: &'static str,
+        user: String,
+        name: String,
+    },
+    SaveRoom {
+        user: UserKey,
+        room: RoomRecord,
+    },
+    SavePreference {
+        user: UserKey,
+        key: String,
+        value: String,
+    },
+    SaveGrants {
+        domain: String,
+        grants: Option<String>,
+    },
+}
+
+/// An open transaction on either database.
+pub(super) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Pg(Transaction<'static, Postgres>),
+}
+
+/// Runs one expression on the connection inside a [`Tx`].
+macro_rules! in_tx {
+    ($tx:expr, $connection:ident => $run:expr) => {
+        match $tx {
+            Tx::Sqlite(transaction) => {
+                let $connection = &mut **transaction;
+                $run
+            }
+            Tx::Pg(transaction) => {
+                let $connection = &mut **transaction;
+                $run
+            }
+        }
+    };
+}
+pub(super) use in_tx;
+
+impl Tx {
+    pub(super) async fn begin(pool: &Pool) -> Result<Self, sqlx::Error> {
+        match pool {
+            // Immediate: a writer of another process is waited for here, not met in the middle.
+            Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Self::Sqlite),
+            Pool::Pg(pool) => pool.begin().await.map(Self::Pg),
+        }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Pg(transaction) => transaction.commit().await,
+        }
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.rollback().await,
+            Self::Pg(transaction) => transaction.rollback().await,
+        }
+    }
+}
+
+/// Commits jobs until every sender is gone.
+pub(super) async fn run(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(QUEUE);
+    while jobs.recv_many(&mut batch, QUEUE).await > 0 {
+        commit(&inner, &mut batch).await;
+    }
+    inner.write.close().await;
+}
+
+async fn commit(inner: &Inner, batch: &mut Vec<Job>) {
+    match attempt(inner, batch).await {
+        Ok(outcomes) => {
+            for (job, outcome) in batch.drain(..).zip(outcomes) {
+                answer(job.done, outcome);
+            }
+        }
+        // Alone, the job that failed gets its own error.
+        Err(_) if batch.len() > 1 => {
+            for job in batch.drain(..) {
+                let mut single = vec![job];
+                let result = attempt(inner, &single).await;
+                if let Some(job) = single.pop() {
+                    answer(
+                        job.done,
+                        result.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Ok(false))),
+                    );
+                }
+            }
+        }
+        Err(error) => {
+            if let Some(job) = batch.pop() {
+                answer(job.done, Err(error));
+            }
+        }
+    }
+}
+
+fn answer(done: oneshot::Sender<Result<bool, StoreError>>, outcome: Result<bool, StoreError>) {
+    // Whoever asked may have gone; the change stands all the same.
+    let _gone = done.send(outcome);
+}
+
+/// Does all jobs in one transaction. The inner results are refusals that changed nothing; the outer error means that
+/// nothing of the batch was kept.
+async fn attempt(inner: &Inner, batch: &[Job]) -> Result<Vec<Result<bool, StoreError>>, StoreError> {
+    let failed = |error| from_sqlx(error, &inner.place);
+    let mut tx = Tx::begin(&inner.write).await.map_err(failed)?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for job in batch {
+        match execute(inner, &mut tx, &job.write).await {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                // If the rollback fails too, the connection is broken and the database rolls back by itself.
+                let _broken = tx.rollback().await;
+                return Err(error);
+            }
+        }
+    }
+    match tx.commit().await {
+        Ok(()) => Ok(outcomes),
+        // Over a network the commit may have arrived although its answer did not. Doing it again is harmless, every
+        // write is idempotent; but if it cannot be done again nobody may be told that nothing was kept.
+        Err(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => Err(StoreError::Uncertain),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// One job. `Err` for what the database says, `Ok(Err)` for a refusal of ours before anything of the job was changed.
+async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<bool, StoreError>, StoreError> {
+    let failed = |error| from_sqlx(error, &inner.place);
+    let changed = match write {
+        Write::SaveRegistration { user, registration, at } => {
+            let key = claim_data_key(inner, tx, user).await?;
+            let place = Place {
+                instance: &inner.instance,
+                user: user.as_str(),
+                column: "registration",
+            };
+            let secret = key.seal(place, &encode_secret(&registration.password, &registration.settings))?;
+            in_tx!(tx, c => sqlx::query(sql::SAVE_REGISTRATION)
+                .bind(user.as_str())
+                .bind(registration.legacy_name.as_str())
+                .bind(secret)
+                .bind(at.as_millis())
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected()))
+        }
+        Write::RemoveUser(user) => {
+            for statement in [
+                sql::REMOVE_CONTACTS,
+                sql::REMOVE_NAMES,
+                sql::REMOVE_ROOMS,
+                sql::REMOVE_PREFERENCES,
+                sql::REMOVE_DATA_KEY,
+            ] {
+                in_tx!(tx, c => sqlx::query(statement).bind(user.as_str()).execute(c).await.map(|_| ())).map_err(failed)?;
+            }
+            in_tx!(tx, c => sqlx::query(sql::REMOVE_REGISTRATION)
+                .bind(user.as_str())
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected()))
+        }
+        Write::RecordLogin { user, at } => in_tx!(tx, c => sqlx::query(sql::RECORD_LOGIN)
+            .bind(user.as_str())
+            .bind(at.as_millis())
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+        Write::SaveOnline { user, online } => in_tx!(tx, c => sqlx::query(sql::SAVE_ONLINE)
+            .bind(user.as_str())
+            .bind(*online)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+        Write::SaveNames { user, names } => return save_names(inner, tx, user, names).await,
+        Write::SaveContacts { user, contacts } => save_contacts(tx, user, contacts).await,
+        Write::Remove { statement, user, name } => in_tx!(tx, c => sqlx::query(*statement)
+            .bind(user)
+            .bind(name)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+        Write::SaveRoom { user, room } => {
+            let password = match &room.password {
+                Some(password) => {
+                    let key = claim_data_key(inner, tx, user).await?;
+                    let place = Place {
+                        instance: &inner.instance,
+                        user: user.as_str(),
+                        column: "room",
+                    };
+                    Some(key.seal(place, &encode_text(room.room.as_str(), password))?)
+                }
+                None => None,
+            };
+            in_tx!(tx, c => sqlx::query(sql::SAVE_ROOM)
+                .bind(user.as_str())
+                .bind(room.room.as_str())
+                .bind(room.nickname.as_str())
+                .bind(password)
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected()))
+        }
+        Write::SavePreference { user, key, value } => in_tx!(tx, c => sqlx::query(sql::SAVE_PREFERENCE)
+            .bind(user.as_str())
+            .bind(key)
+            .bind(value)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+        Write::SaveGrants {
+            domain,
+            grants: Some(grants),
+        } => in_tx!(tx, c => sqlx::query(sql::SAVE_GRANTS)
+            .bind(domain)
+            .bind(grants)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+        Write::SaveGrants { domain, grants: None } => in_tx!(tx, c => sqlx::query(sql::REMOVE_GRANTS)
+            .bind(domain)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+    };
+    changed.map(|rows| Ok(rows > 0)).map_err(failed)
+}
+
+/// The user's data key; made if there is none yet.
+async fn claim_data_key(inner: &Inner, tx: &mut Tx, user: &UserKey) -> Result<SealKey, StoreError> {
+    let fresh = inner.keyring.wrap(&inner.instance, user.as_str(), &SealKey::generate()?)?;
+    let wrapped: Vec<u8> = in_tx!(tx, c => sqlx::query_scalar(sql::CLAIM_DATA_KEY)
+        .bind(user.as_str())
+        .bind(fresh)
+        .fetch_one(c)
+        .await)
+    .map_err(|error| from_sqlx(error, &inner.place))?;
+    inner.keyring.unwrap(&inner.instance, user.as_str(), &wrapped)
+}
+
+async fn save_names(
+    inner: &Inner,
+    tx: &mut Tx,
+    user: &UserKey,
+    names: &[NameRecord],
+) -> Result<Result<bool, StoreError>, StoreError> {
+    let failed = |error| from_sqlx(error, &inner.place);
+    // Every name is checked before the first is written, those of this call against each other too: a refusal must
+    // leave the rest of the batch alone.
+    for (index, name) in names.iter().enumerate() {
+        let taken = || StoreError::NameTaken {
+            localpart: name.localpart.clone(),
+        };
+        let same = |kind: NameKind, other: &str| kind == name.kind && other == name.name.as_str();
+        if names[..index]
+            .iter()
+            .any(|other| other.localpart == name.localpart && !same(other.kind, other.name.as_str()))
+        {
+            return Ok(Err(taken()));
+        }
+        let owner: Option<(bool, String)> = in_tx!(tx, c => sqlx::query_as(sql::LOCALPART_OWNER)
+            .bind(user.as_str())
+            .bind(&name.localpart)
+            .fetch_optional(c)
+            .await)
+        .map_err(failed)?;
+        if owner.is_some_and(|(is_room, other)| !same(kind(is_room), &other)) {
+            return Ok(Err(taken()));
+        }
+    }
+    for name in names {
+        in_tx!(tx, c => sqlx::query(sql::SAVE_NAME)
+            .bind(user.as_str())
+            .bind(name.kind == NameKind::Room)
+            .bind(name.name.as_str())
+            .bind(&name.localpart)
+            .execute(c)
+            .await
+            .map(|_| ()))
+        .map_err(failed)?;
+    }
+    Ok(Ok(!names.is_empty()))
+}
+
+/// What the column says.
+pub(super) fn kind(is_room: bool) -> NameKind {
+    if is_room { NameKind::Room } else { NameKind::Contact }
+}
+
+async fn save_contacts(tx: &mut Tx, user: &UserKey, contacts: &[ContactRecord]) -> Result<u64, sqlx::Error> {
+    let mut rows = 0;
+    for contact in contacts {
+        let groups = serde_json::to_string(&contact.groups).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        rows += in_tx!(tx, c => sqlx::query(sql::SAVE_CONTACT)
+            .bind(user.as_str())
+            .bind(contact.id.as_str())
+            .bind(contact.alias.as_deref())
+            .bind(groups)
+            .bind(contact.subscription == Subscription::Ask)
+            .bind(contact.in_roster)
+            .bind(contact.blocked)
+            .bind(contact.avatar.as_ref().map(|avatar| avatar.as_str()))
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
+    }
+    Ok(rows)
+}
