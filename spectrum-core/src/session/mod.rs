@@ -4,11 +4,13 @@
 //! [`Face`](crate::face::Face) and told in [`FaceTraits`]. One file per concern; what they share during one input is [`Cx`].
 
 mod input;
+mod names;
 mod output;
 mod pending;
 pub mod rooms;
 
 pub use input::{Account, Input, StoredContact, StoredName, StoredRoom, Ticket};
+pub use names::NameTable;
 pub use output::{AuthError, CloseReason, Output, StoreRequest};
 
 use std::sync::Arc;
@@ -75,6 +77,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) user: &'a BareJid,
     /// What the network can do; before the first assignment, as last known.
     pub(crate) info: &'a BackendInfo,
+    pub(crate) names: &'a mut NameTable,
     pub(crate) requests: &'a mut pending::Requests,
     pub(crate) out: &'a mut Vec<Output>,
     pub(crate) now: Now,
