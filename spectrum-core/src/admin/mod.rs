@@ -1,1 +1,98 @@
-//! The control socket.
+//! The control socket: what the verbs `status`, `users`, `backends`, `logout`, `register` and `unregister` talk to.
+//!
+//! A Unix socket that only the instance's own system user and root can open. A request is one line of JSON, so is its answer.
+//! [`Control`] is what an instance implements; [`ControlServer`] owns the socket; [`ControlClient`] is the other end.
+
+mod client;
+mod protocol;
+mod server;
+mod table;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::instance::Status;
+use crate::model::{Secret, UserKey};
+
+pub use client::{ClientError, ControlClient};
+pub use server::{ControlServer, MAX_CONNECTIONS, MAX_REQUEST_BYTES};
+pub use table::table;
+
+/// What an administrator can ask of a running instance. Called from the control socket's tasks, one request per connection at a
+/// time; must not wait for a user, a client or a backend longer than a moment, except where said.
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// How the instance is. Takes a moment.
+    fn status(&self) -> Status;
+
+    /// Users with a session, sorted by JID, those after `after` only, at most `limit`.
+    fn users(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus>;
+
+    /// Ends a user's session, on the legacy network too. May wait for the network to confirm.
+    ///
+    /// # Errors
+    /// [`ControlError::NoSuchUser`] if there is no session.
+    async fn logout(&self, user: &UserKey) -> Result<(), ControlError>;
+
+    /// Stores credentials for a user, replacing earlier ones (gateway mode). May wait for the store.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] in server mode; [`ControlError::Refused`] with the reason.
+    async fn register(&self, registration: NewRegistration) -> Result<(), ControlError>;
+
+    /// Removes a user's registration and ends the session (gateway mode). May wait for the store.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] in server mode; [`ControlError::NoSuchUser`] if there is none.
+    async fn unregister(&self, user: &UserKey) -> Result<(), ControlError>;
+}
+
+/// One user with a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserStatus {
+    /// The user's bare JID.
+    pub user: UserKey,
+    /// In words: `logging in`, `online`, `waiting for a backend`, `logging out`.
+    pub state: String,
+    /// Devices that are online.
+    pub resources: u32,
+    /// The backend that holds the legacy session, if one does.
+    pub backend: Option<u64>,
+    /// Seconds since the session began.
+    pub since_secs: u64,
+}
+
+/// Credentials an administrator enters for a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRegistration {
+    /// Whose they are.
+    pub user: UserKey,
+    /// The name on the legacy network.
+    pub username: String,
+    /// The password there; empty where the network needs none.
+    pub password: Secret,
+    /// Further fields of the backend's registration form, by name.
+    pub fields: Vec<(String, Secret)>,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", content = "reason", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ControlError {
+    /// No such session or registration.
+    #[error("no such user")]
+    NoSuchUser,
+    /// The verb belongs to the other mode.
+    #[error("{0}")]
+    WrongMode(String),
+    /// The request makes no sense or is not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// Something failed that an administrator should look at.
+    #[error("{0}")]
+    Failed(String),
+}
+
+#[cfg(test)]
+mod tests;

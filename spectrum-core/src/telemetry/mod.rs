@@ -1,1 +1,27 @@
-//! Logs and metrics.
+//! Logs and metrics of a process: where lines go, what they must never contain, and the HTTP answers for Prometheus and probes.
+//!
+//! [`Logs`] owns the log file; [`http`] owns the listener for `/metrics`, `/healthz` and `/readyz`.
+
+mod filter;
+pub mod http;
+mod journal;
+mod logs;
+mod panics;
+mod writer;
+
+pub use http::Readiness;
+pub use logs::{LogError, Logs, Terminal};
+pub use panics::log_panics;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+/// Installs the recorder behind the `metrics` macros for this process. Its handle renders `/metrics`.
+///
+/// # Errors
+/// If a recorder is installed already: an embedder that has one keeps it and needs no second.
+pub fn record_metrics() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new().install_recorder()
+}
+
+#[cfg(test)]
+mod tests;
