@@ -1,0 +1,659 @@
+//! The reader of a stream (RFC 6120 sections 4, 8 and 11): bytes in, events out. Owned by one connection.
+//!
+//! rxml tokenizes, [`Namespaces`] resolves, xso builds. Between them stand the limits, and the state in which a stanza is
+//! read to its end without being kept.
+
+use std::borrow::Cow;
+
+use minidom::Element;
+use rxml::error::EndOrError;
+use rxml::parser::RawQName;
+use rxml::{AttrMap, Options, Parse, QName, RawEvent, RawParser, WithOptions};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::Message;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::Presence;
+use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
+use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
+use xso::error::FromEventsError;
+use xso::minidom_compat::ElementFromEvents;
+use xso::{Context, FromEventsBuilder, FromXml};
+
+use super::Event;
+use super::error::{PeerError, StreamError};
+use super::header::{Content, Header, Side, Version};
+use super::invalid::{Invalid, RawHeader};
+use super::limits::Limits;
+use super::namespaces::Namespaces;
+use super::stanza::{Stanza, StanzaKind};
+
+/// Bytes that the names of open elements may take in a stanza that is being skipped: rxml keeps them to match the end
+/// tags. Beyond it the stream ends, whatever its kind.
+const SKIPPED_NAMES_BYTES: usize = 16 * 1024 * 1024;
+
+/// What one open name costs besides its text.
+const NAME_OVERHEAD_BYTES: usize = 32;
+
+/// Elements beside stanzas that may stand at the top of a stream, by namespace.
+const NONZA_NAMESPACES: &[&str] = &[
+    ns::TLS,
+    ns::SASL,
+    ns::SASL2,
+    ns::SM,
+    ns::CSI,
+    "http://jabber.org/protocol/compress",
+];
+
+/// Reads one direction of a stream. Holds no bytes: what it has consumed is in the tokenizer or in the tree that is being
+/// built, and both are bounded by [`Limits`].
+pub struct Reader {
+    xml: RawParser,
+    namespaces: Namespaces,
+    content: Content,
+    side: Side,
+    limits: Limits,
+    state: State,
+    /// Open elements, the stream included.
+    depth: usize,
+    /// Nothing of a stanza is in the tokenizer: whitespace is a keepalive (RFC 6120 section 4.6.1) and not even copied.
+    between: bool,
+    head: Option<RawQName>,
+    attributes: Vec<(RawQName, String)>,
+    attribute_count: usize,
+    stanza: Progress,
+    text: String,
+    langs: Vec<(usize, String)>,
+}
+
+enum State {
+    /// The stream header is awaited.
+    Header,
+    /// Between stanzas.
+    Stream,
+    /// In a stanza.
+    Building(Box<Builder>),
+    /// In a stanza that is lost.
+    Skipping(Skip),
+    /// The stream is over.
+    Over,
+}
+
+struct Skip {
+    condition: StanzaCondition,
+    text: Cow<'static, str>,
+    names: Vec<u32>,
+    names_bytes: usize,
+}
+
+/// What is known of the stanza at hand. Its strings are reused.
+#[derive(Default)]
+struct Progress {
+    bytes: usize,
+    elements: usize,
+    children: usize,
+    kind: Option<StanzaKind>,
+    from: Captured,
+    to: Captured,
+    type_: Captured,
+    id: Captured,
+}
+
+#[derive(Default)]
+struct Captured {
+    present: bool,
+    value: String,
+}
+
+impl Captured {
+    fn set(&mut self, value: &str) {
+        self.present = true;
+        self.value.clear();
+        self.value.push_str(value);
+    }
+
+    fn as_deref(&self) -> Option<&str> {
+        self.present.then_some(self.value.as_str())
+    }
+
+    fn take(&mut self) -> Option<String> {
+        std::mem::take(&mut self.present).then(|| std::mem::take(&mut self.value))
+    }
+}
+
+impl Progress {
+    fn restart(&mut self, name: &str) {
+        self.elements = 0;
+        self.children = 0;
+        self.kind = StanzaKind::from_name(name);
+        for captured in [&mut self.from, &mut self.to, &mut self.type_, &mut self.id] {
+            captured.present = false;
+        }
+    }
+
+    fn capture(&mut self, name: &str, value: &str) {
+        match name {
+            "from" => self.from.set(value),
+            "to" => self.to.set(value),
+            "type" => self.type_.set(value),
+            "id" => self.id.set(value),
+            _ => {}
+        }
+    }
+}
+
+enum Builder {
+    Message(<Message as FromXml>::Builder),
+    Presence(<Presence as FromXml>::Builder),
+    Iq(<Iq as FromXml>::Builder),
+    Nonza(ElementFromEvents),
+}
+
+enum Built {
+    Stanza(Stanza),
+    Nonza(Element),
+}
+
+impl Builder {
+    fn feed(&mut self, event: rxml::Event, context: &Context<'_>) -> Result<Option<Built>, xso::error::Error> {
+        Ok(match self {
+            Self::Message(builder) => builder.feed(event, context)?.map(|it| Built::Stanza(Stanza::Message(it))),
+            Self::Presence(builder) => builder.feed(event, context)?.map(|it| Built::Stanza(Stanza::Presence(it))),
+            Self::Iq(builder) => builder.feed(event, context)?.map(|it| Built::Stanza(Stanza::Iq(it))),
+            Self::Nonza(builder) => builder.feed(event, context)?.map(Built::Nonza),
+        })
+    }
+}
+
+/// Why the normal course of a step was left.
+enum Stop {
+    /// The stanza is lost.
+    Stanza(StanzaCondition, Cow<'static, str>),
+    /// The stream is lost.
+    Stream(StreamError),
+}
+
+impl From<rxml::Error> for Stop {
+    fn from(error: rxml::Error) -> Self {
+        Self::Stream(StreamError::from_xml(error))
+    }
+}
+
+impl From<StreamCondition> for Stop {
+    fn from(condition: StreamCondition) -> Self {
+        Self::Stream(condition.into())
+    }
+}
+
+const METRICS: rxml::parser::EventMetrics = rxml::parser::EventMetrics::zero();
+
+impl Reader {
+    /// A reader at the beginning of a stream.
+    #[must_use]
+    pub fn new(content: Content, side: Side, limits: Limits) -> Self {
+        Self {
+            xml: Self::parser(content, limits),
+            namespaces: Namespaces::new(content),
+            content,
+            side,
+            limits,
+            state: State::Header,
+            depth: 0,
+            between: true,
+            head: None,
+            attributes: Vec::new(),
+            attribute_count: 0,
+            stanza: Progress::default(),
+            text: String::new(),
+            langs: Vec::new(),
+        }
+    }
+
+    fn parser(content: Content, limits: Limits) -> RawParser {
+        let mut options = Options::default();
+        // A name or value beyond it ends the document for rxml. On a component stream that would be the work of one user.
+        options.max_token_length = match content {
+            Content::Client => limits.attribute_bytes,
+            Content::Component => limits.stanza_bytes,
+        };
+        let mut parser = RawParser::with_options(options);
+        // What is no XML at all is seen at once, not when its text ends.
+        parser.set_text_buffering(false);
+        parser
+    }
+
+    /// Expects a new stream header, as after STARTTLS and after authentication. `limits` hold from now on.
+    pub fn restart(&mut self, limits: Limits) {
+        *self = Self::new(self.content, self.side, limits);
+    }
+
+    /// Replaces the limits for the stanzas to come; those of single tokens stay until [`restart`](Self::restart).
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Returns whether nothing of a stanza has been read yet: the stream could be handed over or closed here.
+    #[must_use]
+    pub fn is_between_stanzas(&self) -> bool {
+        self.between
+    }
+
+    /// Returns the memory of the last stanzas. For streams that fell silent.
+    pub fn release_temporaries(&mut self) {
+        if !self.between {
+            return;
+        }
+        self.xml.release_temporaries();
+        self.namespaces.release_temporaries();
+        self.attributes = Vec::new();
+        self.text = String::new();
+        for captured in [
+            &mut self.stanza.from,
+            &mut self.stanza.to,
+            &mut self.stanza.type_,
+            &mut self.stanza.id,
+        ] {
+            *captured = Captured::default();
+        }
+    }
+
+    /// Reads the next event, advancing `input` past the bytes it is made of. Returns `None` when it needs more bytes, and
+    /// for ever after [`Event::Closed`] and [`Event::Error`]. Bytes behind an event are left in `input`, so that what a
+    /// peer sent behind `<starttls/>` is seen.
+    pub fn read(&mut self, input: &mut &[u8]) -> Option<Event> {
+        loop {
+            if matches!(self.state, State::Over) {
+                return None;
+            }
+            if self.between {
+                let blank = input.iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')).count();
+                *input = &input[blank..];
+                if input.is_empty() {
+                    return None;
+                }
+            }
+            let before = input.len();
+            let token = self.xml.parse(input, false);
+            let consumed = before - input.len();
+            if consumed > 0 {
+                self.between = false;
+                self.stanza.bytes += consumed;
+            }
+            let within = self.check_bytes();
+            let step = match token {
+                Ok(Some(token)) => within.and_then(|()| self.step(token)),
+                Ok(None) | Err(EndOrError::NeedMoreData) => match within {
+                    Ok(()) => return None,
+                    Err(error) => Err(error),
+                },
+                Err(EndOrError::Error(error)) => Err(StreamError::from_xml(error)),
+            };
+            match step {
+                Ok(None) => {}
+                Ok(Some(event)) => {
+                    if matches!(event, Event::Closed | Event::Error(_)) {
+                        self.end();
+                    }
+                    return Some(event);
+                }
+                Err(error) => {
+                    self.end();
+                    return Some(Event::Error(error));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.state = State::Over;
+        self.between = false;
+        self.text = String::new();
+        self.attributes = Vec::new();
+    }
+
+    /// Takes one token. Loses the stanza, not the stream, where that is allowed.
+    fn step(&mut self, token: RawEvent) -> Result<Option<Event>, StreamError> {
+        match self.take(token) {
+            Ok(event) => Ok(event),
+            Err(Stop::Stanza(condition, text)) => {
+                self.skip(condition, text)?;
+                // What is missing in a stanza is missed at its end.
+                Ok(if self.depth == 1 { self.finish_skip() } else { None })
+            }
+            Err(Stop::Stream(error)) => Err(error),
+        }
+    }
+
+    fn take(&mut self, token: RawEvent) -> Result<Option<Event>, Stop> {
+        match token {
+            RawEvent::XmlDeclaration(..) => Ok(None),
+            RawEvent::ElementHeadOpen(_, name) => self.open_head(name).map(|()| None),
+            RawEvent::Attribute(_, name, value) => self.attribute(name, value).map(|()| None),
+            RawEvent::ElementHeadClose(_) => self.close_head(),
+            RawEvent::Text(_, text) => self.text(text).map(|()| None),
+            RawEvent::ElementFoot(_) => self.close_element(),
+        }
+    }
+
+    fn check_bytes(&mut self) -> Result<(), StreamError> {
+        if self.stanza.bytes <= self.limits.stanza_bytes {
+            return Ok(());
+        }
+        match self.exceed("stanza too long") {
+            Stop::Stanza(condition, text) => self.skip(condition, text),
+            Stop::Stream(error) => Err(error),
+        }
+    }
+
+    /// What exceeding a limit means here.
+    fn exceed(&self, what: &'static str) -> Stop {
+        if self.content == Content::Component && self.stanza.kind.is_some() && self.depth > 1 {
+            Stop::Stanza(StanzaCondition::PolicyViolation, what.into())
+        } else {
+            Stop::Stream(StreamError::new(StreamCondition::PolicyViolation, what))
+        }
+    }
+
+    /// Goes on to the end of the stanza without keeping it. The first reason stays.
+    fn skip(&mut self, condition: StanzaCondition, text: Cow<'static, str>) -> Result<(), StreamError> {
+        if matches!(self.state, State::Skipping(_)) {
+            return Ok(());
+        }
+        if self.stanza.kind.is_none() {
+            return Err(StreamError::new(StreamCondition::PolicyViolation, text));
+        }
+        self.namespaces.abandon();
+        self.namespaces.truncate(1);
+        self.head = None;
+        self.attributes.clear();
+        self.text = String::new();
+        self.langs.clear();
+        self.xml.set_text_buffering(false);
+        self.state = State::Skipping(Skip {
+            condition,
+            text,
+            names: Vec::new(),
+            names_bytes: 0,
+        });
+        Ok(())
+    }
+
+    fn open_head(&mut self, name: RawQName) -> Result<(), Stop> {
+        self.depth += 1;
+        self.attribute_count = 0;
+        if self.depth == 2 {
+            self.stanza.restart(&name.1);
+        }
+        self.stanza.elements += 1;
+        if let State::Skipping(skip) = &mut self.state {
+            let bytes = name.0.as_ref().map_or(0, |prefix| prefix.len()) + name.1.len();
+            skip.names.push(u32::try_from(bytes).unwrap_or(u32::MAX));
+            skip.names_bytes += bytes + NAME_OVERHEAD_BYTES;
+            if skip.names_bytes > SKIPPED_NAMES_BYTES {
+                return Err(Stop::Stream(StreamError::new(
+                    StreamCondition::PolicyViolation,
+                    "nested too deep",
+                )));
+            }
+        } else {
+            self.flush_text()?;
+            self.head = Some(name);
+        }
+        if self.depth - 1 > self.limits.depth {
+            return Err(self.exceed("nested too deep"));
+        }
+        if self.stanza.elements > self.limits.elements {
+            return Err(self.exceed("too many elements"));
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, name: RawQName, value: String) -> Result<(), Stop> {
+        self.attribute_count += 1;
+        if self.depth == 2 && name.0.is_none() && value.len() <= self.limits.attribute_bytes {
+            self.stanza.capture(&name.1, &value);
+        }
+        if self.attribute_count > self.limits.attributes {
+            return Err(self.exceed("too many attributes"));
+        }
+        if value.len() > self.limits.attribute_bytes {
+            return Err(self.exceed("attribute too long"));
+        }
+        if matches!(self.state, State::Skipping(_)) {
+            return Ok(());
+        }
+        if let Some(attribute) = self.namespaces.declare(name, value)? {
+            self.attributes.push(attribute);
+        }
+        Ok(())
+    }
+
+    fn close_head(&mut self) -> Result<Option<Event>, Stop> {
+        let Some(head) = self.head.take() else {
+            return Ok(None);
+        };
+        if self.depth == 1 {
+            self.check_stream_namespace(&head)?;
+        }
+        let has_lang = self.attributes.iter().any(|(name, _)| name.0.is_some());
+        let (name, attributes) = self.namespaces.open(head, &mut self.attributes)?;
+        if self.depth == 1 {
+            return self.open_stream(&name, &attributes).map(Some);
+        }
+        if has_lang && let Some(lang) = attributes.get(rxml::Namespace::xml(), "lang") {
+            self.langs.push((self.depth, lang.clone()));
+        }
+        if self.depth == 2 {
+            let builder = self.start(name, attributes)?;
+            self.state = State::Building(Box::new(builder));
+            return Ok(None);
+        }
+        if self.depth == 3 {
+            self.stanza.children += 1;
+            // RFC 6120 section 8.2.3: a request has exactly one payload.
+            if self.stanza.children > 1
+                && self.stanza.kind == Some(StanzaKind::Iq)
+                && matches!(self.stanza.type_.as_deref(), Some("get" | "set"))
+            {
+                return Err(Stop::Stanza(StanzaCondition::BadRequest, "more than one payload".into()));
+            }
+        }
+        self.build(rxml::Event::StartElement(METRICS, name, attributes)).map(|_| None)
+    }
+
+    fn text(&mut self, text: String) -> Result<(), Stop> {
+        match &self.state {
+            State::Building(_) => {
+                if self.text.is_empty() {
+                    self.text = text;
+                } else {
+                    self.text.push_str(&text);
+                }
+                Ok(())
+            }
+            State::Skipping(_) | State::Over => Ok(()),
+            State::Header | State::Stream => {
+                if xso::is_xml_whitespace(&text) {
+                    Ok(())
+                } else {
+                    Err(Stop::Stream(StreamError::new(
+                        StreamCondition::BadFormat,
+                        "text between stanzas",
+                    )))
+                }
+            }
+        }
+    }
+
+    fn close_element(&mut self) -> Result<Option<Event>, Stop> {
+        self.depth -= 1;
+        if self.depth == 0 {
+            return Ok(Some(Event::Closed));
+        }
+        if let State::Skipping(skip) = &mut self.state {
+            // Elements that were opened before the stanza was lost are not listed.
+            if let Some(bytes) = skip.names.pop() {
+                skip.names_bytes -= bytes as usize + NAME_OVERHEAD_BYTES;
+            }
+            return Ok((self.depth == 1).then(|| self.finish_skip()).flatten());
+        }
+        self.flush_text()?;
+        let built = self.build(rxml::Event::EndElement(METRICS))?;
+        self.namespaces.close();
+        if self.langs.last().is_some_and(|(depth, _)| *depth > self.depth) {
+            self.langs.pop();
+        }
+        if self.depth > 1 {
+            return Ok(None);
+        }
+        self.finish_stanza();
+        match built {
+            Some(Built::Stanza(stanza)) => Ok(Some(Event::Stanza(stanza))),
+            Some(Built::Nonza(element)) if element.is("error", ns::STREAM) => {
+                Ok(Some(Event::PeerError(PeerError::from_element(&element))))
+            }
+            Some(Built::Nonza(element)) => Ok(Some(Event::Nonza(element))),
+            None => Err(StreamCondition::InternalServerError.into()),
+        }
+    }
+
+    fn finish_stanza(&mut self) {
+        self.state = State::Stream;
+        self.stanza.bytes = 0;
+        self.between = true;
+    }
+
+    fn finish_skip(&mut self) -> Option<Event> {
+        self.xml.set_text_buffering(true);
+        let State::Skipping(skip) = std::mem::replace(&mut self.state, State::Stream) else {
+            return None;
+        };
+        self.finish_stanza();
+        let progress = &mut self.stanza;
+        let header = RawHeader {
+            kind: progress.kind?,
+            from: progress.from.take(),
+            to: progress.to.take(),
+            type_: progress.type_.take(),
+            id: progress.id.take(),
+        };
+        Some(Event::Invalid(Box::new(Invalid::new(
+            self.content,
+            header,
+            skip.condition,
+            skip.text,
+        ))))
+    }
+
+    fn flush_text(&mut self) -> Result<(), Stop> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.text);
+        self.build(rxml::Event::Text(METRICS, text)).map(|_| ())
+    }
+
+    fn build(&mut self, event: rxml::Event) -> Result<Option<Built>, Stop> {
+        let State::Building(builder) = &mut self.state else {
+            return Ok(None);
+        };
+        let lang = self
+            .langs
+            .last()
+            .map(|(_, lang)| lang.as_str())
+            .filter(|lang| !lang.is_empty());
+        builder
+            .feed(event, &Context::empty().with_language(lang))
+            .map_err(|error| unreadable(&error))
+    }
+
+    /// Tells what stands at the top of the stream.
+    fn start(&mut self, name: QName, mut attributes: AttrMap) -> Result<Builder, Stop> {
+        let kind = self.stanza.kind;
+        let (namespace, local) = (&*name.0, name.1.as_str());
+        if namespace != ns::JABBER_CLIENT {
+            let known = NONZA_NAMESPACES.contains(&namespace)
+                || (namespace == ns::STREAM && (local == "error" || (local == "features" && self.side == Side::Initiating)));
+            return match kind {
+                Some(_) => Err(StreamCondition::InvalidNamespace.into()),
+                None if known => Ok(Builder::Nonza(ElementFromEvents::new(name, attributes))),
+                None => Err(StreamCondition::UnsupportedStanzaType.into()),
+            };
+        }
+        let Some(kind) = kind else {
+            return if local == "handshake" && self.content == Content::Component {
+                Ok(Builder::Nonza(ElementFromEvents::new(name, attributes)))
+            } else {
+                Err(StreamCondition::UnsupportedStanzaType.into())
+            };
+        };
+        let lang = self
+            .langs
+            .last()
+            .map(|(_, lang)| lang.as_str())
+            .filter(|lang| !lang.is_empty());
+        let context = Context::empty().with_language(lang);
+        let started = match kind {
+            StanzaKind::Message => {
+                // RFC 6121 section 5.2.2: a type nobody knows is `normal`.
+                if !matches!(
+                    self.stanza.type_.as_deref(),
+                    None | Some("chat" | "error" | "groupchat" | "headline" | "normal")
+                ) {
+                    attributes.remove(&rxml::Namespace::NONE, "type");
+                }
+                Message::from_events(name, attributes, &context).map(Builder::Message)
+            }
+            StanzaKind::Presence => Presence::from_events(name, attributes, &context).map(Builder::Presence),
+            StanzaKind::Iq => Iq::from_events(name, attributes, &context).map(Builder::Iq),
+        };
+        started.map_err(|error| match error {
+            FromEventsError::Invalid(error) => unreadable(&error),
+            FromEventsError::Mismatch { .. } => StreamCondition::UnsupportedStanzaType.into(),
+        })
+    }
+
+    /// Checks what only the declarations of the stream header tell (RFC 6120 section 4.8).
+    fn check_stream_namespace(&self, head: &RawQName) -> Result<(), Stop> {
+        match self.namespaces.declared_default() {
+            Some(namespace) if namespace == self.content.namespace() => Ok(()),
+            Some(ns::STREAM) if head.0.is_none() => Ok(()),
+            None if head.0.is_some() => Ok(()),
+            None | Some(_) => Err(StreamCondition::InvalidNamespace.into()),
+        }
+    }
+
+    fn open_stream(&mut self, name: &QName, attributes: &AttrMap) -> Result<Event, Stop> {
+        if name.0 != ns::STREAM {
+            return Err(StreamCondition::InvalidNamespace.into());
+        }
+        if name.1.as_str() != "stream" {
+            return Err(StreamCondition::BadFormat.into());
+        }
+        let plain = |name: &str| attributes.get(&rxml::Namespace::NONE, name).cloned();
+        let version = plain("version");
+        let header = Header {
+            to: plain("to"),
+            from: plain("from"),
+            id: plain("id"),
+            version: version.as_deref().and_then(Version::parse),
+            lang: attributes.get(rxml::Namespace::xml(), "lang").cloned(),
+        };
+        if self.content == Content::Client && header.version.is_none_or(|version| version < Version::V1_0) {
+            return Err(StreamCondition::UnsupportedVersion.into());
+        }
+        self.xml.set_text_buffering(true);
+        self.finish_stanza();
+        Ok(Event::Opened(header))
+    }
+}
+
+fn unreadable(error: &xso::error::Error) -> Stop {
+    use xso::error::Error;
+    // Errors of values may quote the value, which is the sender's own text but not for our log.
+    let text: Cow<'static, str> = match error {
+        Error::Other(text) => Cow::Borrowed(text),
+        Error::TextParseError(_) => "a value is not of its type".into(),
+        Error::XmlError(_) | Error::TypeMismatch => "not as its schema says".into(),
+    };
+    Stop::Stanza(StanzaCondition::BadRequest, text)
+}

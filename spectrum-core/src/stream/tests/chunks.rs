@@ -1,0 +1,68 @@
+//! Where the network cuts the bytes does not matter, and no bytes make the reader panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Everything that has a state of its own: entities, CDATA, prefixes, multi-byte characters, keepalives, lost stanzas.
+const CONVERSATION: &str = "<presence/> \n <message from='a@b/ü' to='c@d' id='1' type='chat' xml:lang='de'>\
+    <body>1 &lt; 2 &amp; 3 &#x20AC; <![CDATA[<raw> ]] & more]]> 世界 😀</body><p:x xmlns:p='urn:p' p:a='&quot;'><p:y/> text &gt; \
+    <z xmlns=''/></p:x></message>\t<presence from='a@b/c' to='c@d' id='2'><priority>?</priority><status>lost</status></presence>\
+    <iq from='a@b/c' to='c@d' id='3' type='get'><query xmlns='jabber:iq:roster'/></iq><iq type='set' from='a@b' to='c@d'>\
+    <a><b>c</b></a></iq><message to='c@d'><body>last\r\nline</body></message></stream:stream>";
+
+fn describe(reader: &mut Reader, chunks: impl Iterator<Item = Vec<u8>>) -> Vec<String> {
+    chunks
+        .flat_map(|chunk| read(reader, chunk))
+        .map(|event| format!("{event:?}"))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_gives_equal_events(cuts in prop::collection::vec(1usize..40, 1..60), is_component: bool) {
+        let reader = || if is_component { component() } else { client() };
+        let whole = describe(&mut reader(), std::iter::once(CONVERSATION.as_bytes().to_vec()));
+        let mut rest = CONVERSATION.as_bytes();
+        let mut cuts = cuts.iter().cycle();
+        let chunks = std::iter::from_fn(|| {
+            let (chunk, after) = rest.split_at((*cuts.next()?).min(rest.len()));
+            rest = after;
+            (!chunk.is_empty()).then(|| chunk.to_vec())
+        });
+        let in_chunks = describe(&mut reader(), chunks);
+        prop_assert_eq!(whole.len(), 7);
+        prop_assert_eq!(in_chunks, whole);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_do_not_panic(
+        junk in prop::collection::vec(any::<u8>(), 0..300),
+        is_component: bool,
+        with_header: bool,
+    ) {
+        let mut reader = match (with_header, is_component) {
+            (true, true) => component(),
+            (true, false) => client(),
+            (false, true) => Reader::new(Content::Component, Side::Initiating, Limits::COMPONENT),
+            (false, false) => Reader::new(Content::Client, Side::Receiving, Limits::UNAUTHENTICATED),
+        };
+        read(&mut reader, junk);
+    }
+
+    #[test]
+    fn pieces_of_xml_in_any_order_do_not_panic(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "<message", "<presence>", "<iq", " type='get'", " id='1'", " from='a@b'", ">", "/>", "</message>", "</iq>",
+            "</presence>", "<body>", "</body>", "text", "&amp;", "<priority>", " xmlns='urn:x'", " xmlns:p='urn:p'", "<p:a",
+            "<error type='cancel'>", "</error>", "<a>", "</a>", "<![CDATA[", "]]>", "</stream:stream>", " xml:lang='de'",
+        ]), 0..60),
+        is_component: bool,
+    ) {
+        let mut reader = if is_component { component() } else { client() };
+        for piece in pieces {
+            read(&mut reader, piece);
+        }
+        reader.release_temporaries();
+    }
+}
