@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::{AvatarHash, ContactId, FormAnswers, Secret, Subscription, Timestamp, UserKey};
-use crate::store::{ContactRecord, NameKind, NameRecord, NewRegistration, RegistrationSummary, RoomRecord, Store, StoreError};
+use crate::store::{
+    ContactRecord, NameRecord, NewRegistration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store, StoreError,
+};
 
 /// Runs every case, each on an empty store that `open` makes.
 ///
@@ -17,6 +19,7 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     removed_user_leaves_nothing(&*open().await).await;
     names_are_unique_for_a_user(&*open().await).await;
     contacts_are_added_replaced_removed(&*open().await).await;
+    roster_entries_are_kept(&*open().await).await;
     rooms_are_added_replaced_removed(&*open().await).await;
     preferences_and_grants_are_kept(&*open().await).await;
     users_do_not_see_each_other(&*open().await).await;
@@ -44,9 +47,8 @@ fn account(name: &str, password: &str) -> NewRegistration {
     }
 }
 
-fn name(kind: NameKind, name: &str, localpart: &str) -> NameRecord {
+fn name(name: &str, localpart: &str) -> NameRecord {
     NameRecord {
-        kind,
         name: name.into(),
         localpart: localpart.to_owned(),
     }
@@ -126,7 +128,7 @@ async fn removed_user_leaves_nothing(store: &dyn Store) {
     let user = UserKey::from(ROMEO);
     assert!(!ok(store.remove_user(&user).await));
     ok(store.save_registration(&user, account("romeo", "p"), at(1)).await);
-    ok(store.save_names(&user, vec![name(NameKind::Contact, "nurse", "nurse")]).await);
+    ok(store.save_names(&user, vec![name("nurse", "nurse")]).await);
     ok(store.save_contacts(&user, vec![ContactRecord::new("nurse")]).await);
     ok(store
         .save_room(
@@ -152,34 +154,24 @@ async fn removed_user_leaves_nothing(store: &dyn Store) {
 
 async fn names_are_unique_for_a_user(store: &dyn Store) {
     let user = UserKey::from(ROMEO);
-    let names = vec![
-        name(NameKind::Contact, "Nurse", "nurse"),
-        name(NameKind::Room, "Nurse", "nurse-2"),
-    ];
+    let names = vec![name("Nurse", "nurse"), name("nurse", "nurse-2"), name("Nurse", "nurse-3")];
     ok(store.save_names(&user, names.clone()).await);
     assert_eq!(ok(store.load_names(&user).await), names);
     ok(store.save_names(&user, names.clone()).await);
 
-    let taken = vec![
-        name(NameKind::Contact, "fresh", "fresh"),
-        name(NameKind::Contact, "nurse", "nurse"),
-    ];
-    match store.save_names(&user, taken).await {
+    match store
+        .save_names(&user, vec![name("fresh", "fresh"), name("nurse", "nurse")])
+        .await
+    {
         Err(StoreError::NameTaken { localpart }) => assert_eq!(localpart, "nurse"),
         other => panic!("a localpart was given out twice: {other:?}"),
     }
-    let twice = vec![name(NameKind::Contact, "a", "same"), name(NameKind::Contact, "b", "same")];
+    let twice = vec![name("a", "same"), name("b", "same")];
     assert!(matches!(
         store.save_names(&user, twice).await,
         Err(StoreError::NameTaken { .. })
     ));
     assert_eq!(ok(store.load_names(&user).await), names, "a refused call keeps nothing");
-
-    ok(store
-        .save_names(&user, vec![name(NameKind::Contact, "Nurse", "nurse-3")])
-        .await);
-    ok(store.save_names(&user, vec![name(NameKind::Contact, "nurse", "nurse")]).await);
-    assert_eq!(ok(store.load_names(&user).await).len(), 3);
 }
 
 async fn contacts_are_added_replaced_removed(store: &dyn Store) {
@@ -189,8 +181,6 @@ async fn contacts_are_added_replaced_removed(store: &dyn Store) {
         alias: Some("The \"Nurse\"".to_owned()),
         groups: vec!["A, b".to_owned(), "c\nd".to_owned(), String::new()],
         subscription: Subscription::Ask,
-        in_roster: true,
-        blocked: true,
         avatar: Some(AvatarHash::new("abc")),
     };
     ok(store
@@ -201,7 +191,7 @@ async fn contacts_are_added_replaced_removed(store: &dyn Store) {
         [full.clone(), ContactRecord::new("nurse")]
     );
     let bare = ContactRecord {
-        in_roster: true,
+        alias: Some("N".to_owned()),
         ..ContactRecord::new("Nurse")
     };
     ok(store.save_contacts(&user, vec![bare.clone()]).await);
@@ -209,11 +199,28 @@ async fn contacts_are_added_replaced_removed(store: &dyn Store) {
         ok(store.load_contacts(&user).await),
         [bare.clone(), ContactRecord::new("nurse")]
     );
-    ok(store.save_names(&user, vec![name(NameKind::Contact, "nurse", "nurse")]).await);
+    ok(store.save_names(&user, vec![name("nurse", "nurse")]).await);
     assert!(ok(store.remove_contact(&user, &ContactId::from("nurse")).await));
     assert!(!ok(store.remove_contact(&user, &ContactId::from("nurse")).await));
     assert_eq!(ok(store.load_contacts(&user).await), [bare]);
     assert_eq!(ok(store.load_names(&user).await).len(), 1, "the localpart stays");
+}
+
+async fn roster_entries_are_kept(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    let entry = |jid: &str, state| RosterEntry {
+        jid: jid.to_owned(),
+        state,
+    };
+    let asked = vec![entry("a@x", RosterState::Asked), entry("b@x", RosterState::Asked)];
+    ok(store.save_roster(&user, asked).await);
+    ok(store.save_roster(&user, vec![entry("b@x", RosterState::Held)]).await);
+    let expected = [entry("a@x", RosterState::Asked), entry("b@x", RosterState::Held)];
+    assert_eq!(ok(store.load_roster(&user).await), expected);
+    assert!(ok(store.remove_roster_entry(&user, "a@x").await));
+    assert!(!ok(store.remove_roster_entry(&user, "a@x").await));
+    ok(store.remove_user(&user).await);
+    assert_eq!(ok(store.load_roster(&user).await), []);
 }
 
 async fn rooms_are_added_replaced_removed(store: &dyn Store) {
@@ -270,7 +277,7 @@ async fn users_do_not_see_each_other(store: &dyn Store) {
     let (romeo, juliet) = (UserKey::from(ROMEO), UserKey::from(JULIET));
     for (user, other) in [(&romeo, "r"), (&juliet, "j")] {
         ok(store.save_registration(user, account(other, other), at(1)).await);
-        ok(store.save_names(user, vec![name(NameKind::Contact, other, "same")]).await);
+        ok(store.save_names(user, vec![name(other, "same")]).await);
         ok(store
             .save_contacts(
                 user,
@@ -294,7 +301,7 @@ async fn users_do_not_see_each_other(store: &dyn Store) {
     }
     assert!(ok(store.remove_user(&juliet).await));
     assert!(ok(store.load_registration(&romeo).await).is_some_and(|kept| kept.password.expose() == "r"));
-    assert_eq!(ok(store.load_names(&romeo).await), [name(NameKind::Contact, "r", "same")]);
+    assert_eq!(ok(store.load_names(&romeo).await), [name("r", "same")]);
     assert_eq!(ok(store.load_contacts(&romeo).await)[0].alias.as_deref(), Some("r"));
     assert_eq!(ok(store.load_rooms(&romeo).await)[0].password, Some("r".into()));
     assert_eq!(ok(store.load_preferences(&romeo).await)["same"], "r");
@@ -309,7 +316,7 @@ async fn odd_text_comes_back_or_is_refused(store: &dyn Store) {
             .save_registration(&user, account(text, text), at(i64::MAX / 2_000))
             .await);
         ok(store
-            .save_names(&user, vec![name(NameKind::Room, text, text.get(..10).unwrap_or(text))])
+            .save_names(&user, vec![name(text, text.get(..10).unwrap_or(text))])
             .await);
         let kept = ok(store.load_registration(&user).await);
         assert!(kept.is_some_and(|kept| kept.legacy_name.as_str() == text && kept.password.expose() == text));
@@ -333,7 +340,7 @@ async fn many_writers_at_once_lose_nothing(store: Arc<dyn Store>) {
                 ok(store.record_login(&user, at(2)).await);
                 // One in ten is refused, in the midst of the others' batch.
                 if writer % 10 == 0 {
-                    let twice = vec![name(NameKind::Contact, "a", "s"), name(NameKind::Contact, "b", "s")];
+                    let twice = vec![name("a", "s"), name("b", "s")];
                     assert!(matches!(
                         store.save_names(&user, twice).await,
                         Err(StoreError::NameTaken { .. })

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use crate::model::{ContactId, RoomId, Timestamp, UserKey};
 use crate::store::record::check_text;
 use crate::store::{
-    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, Store, StoreError,
+    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store,
+    StoreError,
 };
 
 /// Keeps everything in memory; used where no storage is configured and in tests.
@@ -30,6 +31,7 @@ struct Kept {
     registration: Option<Registration>,
     names: BTreeSet<NameRecord>,
     contacts: BTreeMap<ContactId, ContactRecord>,
+    roster: BTreeMap<String, RosterState>,
     rooms: BTreeMap<RoomId, RoomRecord>,
     preferences: BTreeMap<String, String>,
 }
@@ -143,13 +145,14 @@ impl Store for MemoryStore {
         self.write(user, |kept| {
             let mut next = kept.names.clone();
             for name in names {
-                let same = |other: &NameRecord| other.kind == name.kind && other.name == name.name;
-                if next.iter().any(|other| other.localpart == name.localpart && !same(other)) {
+                if next
+                    .iter()
+                    .any(|other| other.localpart == name.localpart && other.name != name.name)
+                {
                     return Err(StoreError::NameTaken {
                         localpart: name.localpart,
                     });
                 }
-                next.retain(|other| !same(other));
                 next.insert(name);
             }
             kept.names = next;
@@ -171,6 +174,25 @@ impl Store for MemoryStore {
 
     async fn remove_contact(&self, user: &UserKey, contact: &ContactId) -> Result<bool, StoreError> {
         self.write(user, |kept| kept.contacts.remove(contact).is_some())
+    }
+
+    async fn load_roster(&self, user: &UserKey) -> Result<Vec<RosterEntry>, StoreError> {
+        let entry = |(jid, state): (&String, &RosterState)| RosterEntry {
+            jid: jid.clone(),
+            state: *state,
+        };
+        self.read(user, |kept| kept.roster.iter().map(entry).collect())
+    }
+
+    async fn save_roster(&self, user: &UserKey, entries: Vec<RosterEntry>) -> Result<(), StoreError> {
+        entries.iter().try_for_each(|entry| check_text("contact", &entry.jid))?;
+        self.write(user, |kept| {
+            kept.roster.extend(entries.into_iter().map(|entry| (entry.jid, entry.state)))
+        })
+    }
+
+    async fn remove_roster_entry(&self, user: &UserKey, jid: &str) -> Result<bool, StoreError> {
+        self.write(user, |kept| kept.roster.remove(jid).is_some())
     }
 
     async fn load_rooms(&self, user: &UserKey) -> Result<Vec<RoomRecord>, StoreError> {

@@ -11,6 +11,7 @@ mod error;
 mod memory;
 mod record;
 pub mod seal;
+mod sessions;
 mod sql;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,10 @@ use crate::model::{ContactId, RoomId, Timestamp, UserKey};
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
-pub use record::{ContactRecord, NameKind, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord};
+pub use record::{
+    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState,
+};
+pub use sessions::{RegisteredSessions, STAY_CONNECTED};
 pub use sql::SqlStore;
 
 /// The memory of an instance.
@@ -45,7 +49,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
     async fn save_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Forgets a user: registration, contacts, names, rooms, preferences and the key that sealed them. True if the user
+    /// Forgets a user: registration, contacts, names, roster, rooms, preferences and the key that sealed them. True if the user
     /// was registered.
     ///
     /// # Errors
@@ -84,7 +88,7 @@ pub trait Store: Send + Sync + 'static {
     /// The database's.
     async fn load_names(&self, user: &UserKey) -> Result<Vec<NameRecord>, StoreError>;
 
-    /// Keeps localparts; one that a name has already is replaced. All or none are kept.
+    /// Keeps localparts. All or none are kept.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`] if a localpart belongs to another name of this user; [`StoreError::Invalid`].
@@ -101,6 +105,24 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
     async fn save_contacts(&self, user: &UserKey, contacts: Vec<ContactRecord>) -> Result<(), StoreError>;
+
+    /// What is known of the user's XMPP roster, in the order of the JIDs.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn load_roster(&self, user: &UserKey) -> Result<Vec<RosterEntry>, StoreError>;
+
+    /// Keeps what has become known of roster entries. All or none are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
+    async fn save_roster(&self, user: &UserKey, entries: Vec<RosterEntry>) -> Result<(), StoreError>;
+
+    /// Notes that the roster no longer holds a contact. True if it was there.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn remove_roster_entry(&self, user: &UserKey, jid: &str) -> Result<bool, StoreError>;
 
     /// Forgets a contact, but not its localpart: it must come back under the same JID. True if it was there.
     ///

@@ -46,24 +46,13 @@ pub struct RegistrationSummary {
     pub online: bool,
 }
 
-/// Whose name a localpart stands for. The same legacy name may be a contact's and a room's.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum NameKind {
-    /// A contact, or a person met in a room.
-    Contact,
-    /// A room.
-    Room,
-}
-
 /// A localpart given out for a legacy name: the persistent part of the session's name table.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct NameRecord {
-    /// What the name is of.
-    pub kind: NameKind,
-    /// The name as the network writes it.
-    pub name: LegacyName,
-    /// The localpart of its JID, unique for the user over both kinds.
+    /// The localpart of a JID, unique for the user.
     pub localpart: String,
+    /// The name it stands for, as the network writes it. A name may have more than one localpart.
+    pub name: LegacyName,
 }
 
 /// A contact of a user.
@@ -77,10 +66,6 @@ pub struct ContactRecord {
     pub groups: Vec<String>,
     /// Whether both see each other on the network.
     pub subscription: Subscription,
-    /// Whether the user's XMPP roster is known to hold the contact, so that nobody is asked twice.
-    pub in_roster: bool,
-    /// Whether the user blocks the contact.
-    pub blocked: bool,
     /// The avatar last shown.
     pub avatar: Option<AvatarHash>,
 }
@@ -93,8 +78,6 @@ impl ContactRecord {
             alias: None,
             groups: Vec::new(),
             subscription: Subscription::Both,
-            in_roster: false,
-            blocked: false,
             avatar: None,
         }
     }
@@ -104,6 +87,24 @@ impl ContactRecord {
         check_text("alias", self.alias.as_deref().unwrap_or_default())?;
         check_text("avatar", self.avatar.as_ref().map_or("", AvatarHash::as_str))
     }
+}
+
+/// What is known of the user's XMPP roster on another server, so that nobody is asked twice and no ghost stays behind.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RosterEntry {
+    /// The contact's bare JID.
+    pub jid: String,
+    /// How far it got.
+    pub state: RosterState,
+}
+
+/// How far a contact has got into the user's XMPP roster.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RosterState {
+    /// A subscription request was sent; the user has not answered.
+    Asked,
+    /// The roster holds it.
+    Held,
 }
 
 /// A room to rejoin.

@@ -18,7 +18,8 @@ use crate::store::error::from_sqlx;
 use crate::store::record::check_text;
 use crate::store::seal::{Keyring, Place};
 use crate::store::{
-    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, Store, StoreError,
+    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store,
+    StoreError,
 };
 use crate::tasks::{TaskHandle, Tasks};
 use statement as sql;
@@ -66,7 +67,7 @@ impl Pool {
 
 type RegistrationRow = (String, Vec<u8>, i64, Option<i64>, bool, Vec<u8>);
 type SummaryRow = (String, String, i64, Option<i64>, bool);
-type ContactRow = (String, Option<String>, String, bool, bool, bool, Option<String>);
+type ContactRow = (String, Option<String>, String, bool, Option<String>);
 
 impl SqlStore {
     fn start(inner: Inner) -> Self {
@@ -192,15 +193,14 @@ impl Store for SqlStore {
     }
 
     async fn load_names(&self, user: &UserKey) -> Result<Vec<NameRecord>, StoreError> {
-        let rows: Vec<(bool, String, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::NAMES)
+        let rows: Vec<(String, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::NAMES)
             .bind(user.as_str())
             .fetch_all(pool)
             .await)
         .map_err(self.failed())?;
-        let record = |(is_room, name, localpart): (bool, String, String)| NameRecord {
-            kind: writer::kind(is_room),
-            name: LegacyName::from(name),
+        let record = |(localpart, name): (String, String)| NameRecord {
             localpart,
+            name: LegacyName::from(name),
         };
         Ok(rows.into_iter().map(record).collect())
     }
@@ -226,15 +226,13 @@ impl Store for SqlStore {
             .await)
         .map_err(self.failed())?;
         rows.into_iter()
-            .map(|(id, alias, groups, asks, in_roster, blocked, avatar)| {
+            .map(|(id, alias, groups, asks, avatar)| {
                 Ok(ContactRecord {
                     id: ContactId::from(id),
                     alias,
                     groups: serde_json::from_str(&groups)
                         .map_err(|error| StoreError::Database(sqlx::Error::Decode(error.into())))?,
                     subscription: if asks { Subscription::Ask } else { Subscription::Both },
-                    in_roster,
-                    blocked,
                     avatar: avatar.map(AvatarHash::new),
                 })
             })
@@ -254,6 +252,34 @@ impl Store for SqlStore {
 
     async fn remove_contact(&self, user: &UserKey, contact: &ContactId) -> Result<bool, StoreError> {
         self.remove(sql::REMOVE_CONTACT, user, contact.as_str()).await
+    }
+
+    async fn load_roster(&self, user: &UserKey) -> Result<Vec<RosterEntry>, StoreError> {
+        let rows: Vec<(String, bool)> = on!(&self.inner.read, pool => sqlx::query_as(sql::ROSTER)
+            .bind(user.as_str())
+            .fetch_all(pool)
+            .await)
+        .map_err(self.failed())?;
+        let entry = |(jid, is_held)| RosterEntry {
+            jid,
+            state: if is_held { RosterState::Held } else { RosterState::Asked },
+        };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    async fn save_roster(&self, user: &UserKey, entries: Vec<RosterEntry>) -> Result<(), StoreError> {
+        check_text("user", user.as_str())?;
+        entries.iter().try_for_each(|entry| check_text("contact", &entry.jid))?;
+        self.write(Write::SaveRoster {
+            user: user.clone(),
+            entries,
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn remove_roster_entry(&self, user: &UserKey, jid: &str) -> Result<bool, StoreError> {
+        self.remove(sql::REMOVE_ROSTER_ENTRY, user, jid).await
     }
 
     async fn load_rooms(&self, user: &UserKey) -> Result<Vec<RoomRecord>, StoreError> {

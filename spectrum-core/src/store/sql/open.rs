@@ -6,9 +6,9 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::{ConnectOptions as _, Connection as _};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::store::error::from_sqlx;
 use crate::store::seal::{KeyFile, Keyring};
@@ -109,7 +109,13 @@ async fn postgres(options: PgConnectOptions) -> Result<(Pool, Pool, String, Dial
     );
     let options = options.application_name("spectrum").statement_cache_capacity(sql_count());
     // A pool tries again until its time is up; whoever starts an instance wants to know at once.
-    options.connect().await.map_err(|error| opening(error, &place))?.close().await.map_err(|error| opening(error, &place))?;
+    options
+        .connect()
+        .await
+        .map_err(|error| opening(error, &place))?
+        .close()
+        .await
+        .map_err(|error| opening(error, &place))?;
     let pool = |connections| {
         PgPoolOptions::new()
             .max_connections(connections)

@@ -30,11 +30,11 @@ macro_rules! first {
             "CREATE INDEX registrations_online ON registrations (user_jid) WHERE online;\n",
             "CREATE TABLE names (user_jid ",
             $text,
-            " NOT NULL, is_room BOOLEAN NOT NULL, legacy_name ",
-            $text,
             " NOT NULL, localpart ",
             $text,
-            " NOT NULL, PRIMARY KEY (user_jid, is_room, legacy_name), UNIQUE (user_jid, localpart));\n",
+            " NOT NULL, legacy_name ",
+            $text,
+            " NOT NULL, PRIMARY KEY (user_jid, localpart));\n",
             "CREATE TABLE contacts (user_jid ",
             $text,
             " NOT NULL, legacy_name ",
@@ -43,9 +43,14 @@ macro_rules! first {
             $text,
             ", groups ",
             $text,
-            " NOT NULL, asks BOOLEAN NOT NULL, in_roster BOOLEAN NOT NULL, blocked BOOLEAN NOT NULL, avatar ",
+            " NOT NULL, asks BOOLEAN NOT NULL, avatar ",
             $text,
             ", PRIMARY KEY (user_jid, legacy_name));\n",
+            "CREATE TABLE roster (user_jid ",
+            $text,
+            " NOT NULL, jid ",
+            $text,
+            " NOT NULL, is_held BOOLEAN NOT NULL, PRIMARY KEY (user_jid, jid));\n",
             "CREATE TABLE rooms (user_jid ",
             $text,
             " NOT NULL, room ",
@@ -118,8 +123,8 @@ mod tests {
                 .map(|migration| checksum(&migration.checksum))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(sums(Dialect::Sqlite), ["10b2b5759019f756"]);
-        assert_eq!(sums(Dialect::Postgres), ["59248b6e94a500c6"]);
+        assert_eq!(sums(Dialect::Sqlite), ["095ac9496e29559d"]);
+        assert_eq!(sums(Dialect::Postgres), ["14bfdab57a4d2f92"]);
     }
 
     fn checksum(bytes: &[u8]) -> String {

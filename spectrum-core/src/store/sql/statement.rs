@@ -26,21 +26,27 @@ pub(super) const RECORD_LOGIN: &str = "UPDATE registrations SET last_login = $2,
 pub(super) const SAVE_ONLINE: &str = "UPDATE registrations SET online = $2 WHERE user_jid = $1";
 pub(super) const ONLINE: &str = "SELECT user_jid FROM registrations WHERE online ORDER BY user_jid";
 
-pub(super) const NAMES: &str = "SELECT is_room, legacy_name, localpart FROM names WHERE user_jid = $1 \
-     ORDER BY is_room, legacy_name";
-pub(super) const LOCALPART_OWNER: &str = "SELECT is_room, legacy_name FROM names WHERE user_jid = $1 AND localpart = $2";
-pub(super) const SAVE_NAME: &str = "INSERT INTO names (user_jid, is_room, legacy_name, localpart) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (user_jid, is_room, legacy_name) DO UPDATE SET localpart = excluded.localpart";
+pub(super) const NAMES: &str = "SELECT localpart, legacy_name FROM names WHERE user_jid = $1 ORDER BY localpart";
+/// Touches no row where the localpart belongs to another name.
+pub(super) const SAVE_NAME: &str = "INSERT INTO names (user_jid, localpart, legacy_name) VALUES ($1, $2, $3) \
+     ON CONFLICT (user_jid, localpart) DO UPDATE SET legacy_name = excluded.legacy_name \
+     WHERE names.legacy_name = excluded.legacy_name";
+pub(super) const NAME_OF_LOCALPART: &str = "SELECT legacy_name FROM names WHERE user_jid = $1 AND localpart = $2";
 pub(super) const REMOVE_NAMES: &str = "DELETE FROM names WHERE user_jid = $1";
 
-pub(super) const CONTACTS: &str = "SELECT legacy_name, alias, groups, asks, in_roster, blocked, avatar FROM contacts \
+pub(super) const CONTACTS: &str = "SELECT legacy_name, alias, groups, asks, avatar FROM contacts \
      WHERE user_jid = $1 ORDER BY legacy_name";
-pub(super) const SAVE_CONTACT: &str = "INSERT INTO contacts (user_jid, legacy_name, alias, groups, asks, in_roster, blocked, avatar) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (user_jid, legacy_name) DO UPDATE SET \
-     alias = excluded.alias, groups = excluded.groups, asks = excluded.asks, in_roster = excluded.in_roster, \
-     blocked = excluded.blocked, avatar = excluded.avatar";
+pub(super) const SAVE_CONTACT: &str = "INSERT INTO contacts (user_jid, legacy_name, alias, groups, asks, avatar) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_jid, legacy_name) DO UPDATE SET \
+     alias = excluded.alias, groups = excluded.groups, asks = excluded.asks, avatar = excluded.avatar";
 pub(super) const REMOVE_CONTACT: &str = "DELETE FROM contacts WHERE user_jid = $1 AND legacy_name = $2";
 pub(super) const REMOVE_CONTACTS: &str = "DELETE FROM contacts WHERE user_jid = $1";
+
+pub(super) const ROSTER: &str = "SELECT jid, is_held FROM roster WHERE user_jid = $1 ORDER BY jid";
+pub(super) const SAVE_ROSTER: &str = "INSERT INTO roster (user_jid, jid, is_held) VALUES ($1, $2, $3) \
+     ON CONFLICT (user_jid, jid) DO UPDATE SET is_held = excluded.is_held";
+pub(super) const REMOVE_ROSTER_ENTRY: &str = "DELETE FROM roster WHERE user_jid = $1 AND jid = $2";
+pub(super) const REMOVE_ROSTER: &str = "DELETE FROM roster WHERE user_jid = $1";
 
 pub(super) const ROOMS: &str = "SELECT room, nickname, password FROM rooms WHERE user_jid = $1 ORDER BY room";
 pub(super) const SAVE_ROOM: &str = "INSERT INTO rooms (user_jid, room, nickname, password) VALUES ($1, $2, $3, $4) \
@@ -78,13 +84,17 @@ pub(super) const ALL: &[&str] = &[
     SAVE_ONLINE,
     ONLINE,
     NAMES,
-    LOCALPART_OWNER,
     SAVE_NAME,
+    NAME_OF_LOCALPART,
     REMOVE_NAMES,
     CONTACTS,
     SAVE_CONTACT,
     REMOVE_CONTACT,
     REMOVE_CONTACTS,
+    ROSTER,
+    SAVE_ROSTER,
+    REMOVE_ROSTER_ENTRY,
+    REMOVE_ROSTER,
     ROOMS,
     SAVE_ROOM,
     REMOVE_ROOM,

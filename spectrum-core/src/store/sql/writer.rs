@@ -14,7 +14,7 @@ use crate::store::error::from_sqlx;
 use crate::store::seal::{Place, SealKey};
 use crate::store::sql::secret::{encode_secret, encode_text};
 use crate::store::sql::{Inner, Pool, statement as sql};
-use crate::store::{ContactRecord, NameKind, NameRecord, NewRegistration, RoomRecord, StoreError};
+use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, RosterEntry, RosterState, StoreError};
 
 /// Writes that may wait. When it is full, whoever writes waits: sessions may, readers of sockets never write.
 pub(super) const QUEUE: usize = 1024;
@@ -48,6 +48,10 @@ pub(super) enum Write {
     SaveContacts {
         user: UserKey,
         contacts: Vec<ContactRecord>,
+    },
+    SaveRoster {
+        user: UserKey,
+        entries: Vec<RosterEntry>,
     },
     Remove {
         statement: &'static str,
@@ -208,6 +212,7 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             for statement in [
                 sql::REMOVE_CONTACTS,
                 sql::REMOVE_NAMES,
+                sql::REMOVE_ROSTER,
                 sql::REMOVE_ROOMS,
                 sql::REMOVE_PREFERENCES,
                 sql::REMOVE_DATA_KEY,
@@ -234,6 +239,7 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             .map(|done| done.rows_affected())),
         Write::SaveNames { user, names } => return save_names(inner, tx, user, names).await,
         Write::SaveContacts { user, contacts } => save_contacts(tx, user, contacts).await,
+        Write::SaveRoster { user, entries } => save_roster(tx, user, entries).await,
         Write::Remove { statement, user, name } => in_tx!(tx, c => sqlx::query(*statement)
             .bind(user)
             .bind(name)
@@ -309,43 +315,32 @@ async fn save_names(
     // Every name is checked before the first is written, those of this call against each other too: a refusal must
     // leave the rest of the batch alone.
     for (index, name) in names.iter().enumerate() {
-        let taken = || StoreError::NameTaken {
-            localpart: name.localpart.clone(),
-        };
-        let same = |kind: NameKind, other: &str| kind == name.kind && other == name.name.as_str();
-        if names[..index]
-            .iter()
-            .any(|other| other.localpart == name.localpart && !same(other.kind, other.name.as_str()))
-        {
-            return Ok(Err(taken()));
-        }
-        let owner: Option<(bool, String)> = in_tx!(tx, c => sqlx::query_as(sql::LOCALPART_OWNER)
+        let kept: Option<String> = in_tx!(tx, c => sqlx::query_scalar(sql::NAME_OF_LOCALPART)
             .bind(user.as_str())
             .bind(&name.localpart)
             .fetch_optional(c)
             .await)
         .map_err(failed)?;
-        if owner.is_some_and(|(is_room, other)| !same(kind(is_room), &other)) {
-            return Ok(Err(taken()));
+        let twice = names[..index]
+            .iter()
+            .any(|other| other.localpart == name.localpart && other.name != name.name);
+        if twice || kept.is_some_and(|kept| kept != name.name.as_str()) {
+            return Ok(Err(StoreError::NameTaken {
+                localpart: name.localpart.clone(),
+            }));
         }
     }
     for name in names {
         in_tx!(tx, c => sqlx::query(sql::SAVE_NAME)
             .bind(user.as_str())
-            .bind(name.kind == NameKind::Room)
-            .bind(name.name.as_str())
             .bind(&name.localpart)
+            .bind(name.name.as_str())
             .execute(c)
             .await
             .map(|_| ()))
         .map_err(failed)?;
     }
     Ok(Ok(!names.is_empty()))
-}
-
-/// What the column says.
-pub(super) fn kind(is_room: bool) -> NameKind {
-    if is_room { NameKind::Room } else { NameKind::Contact }
 }
 
 async fn save_contacts(tx: &mut Tx, user: &UserKey, contacts: &[ContactRecord]) -> Result<u64, sqlx::Error> {
@@ -358,9 +353,21 @@ async fn save_contacts(tx: &mut Tx, user: &UserKey, contacts: &[ContactRecord]) 
             .bind(contact.alias.as_deref())
             .bind(groups)
             .bind(contact.subscription == Subscription::Ask)
-            .bind(contact.in_roster)
-            .bind(contact.blocked)
             .bind(contact.avatar.as_ref().map(|avatar| avatar.as_str()))
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
+    }
+    Ok(rows)
+}
+
+async fn save_roster(tx: &mut Tx, user: &UserKey, entries: &[RosterEntry]) -> Result<u64, sqlx::Error> {
+    let mut rows = 0;
+    for entry in entries {
+        rows += in_tx!(tx, c => sqlx::query(sql::SAVE_ROSTER)
+            .bind(user.as_str())
+            .bind(&entry.jid)
+            .bind(entry.state == RosterState::Held)
             .execute(c)
             .await
             .map(|done| done.rows_affected()))?;

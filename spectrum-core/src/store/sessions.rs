@@ -1,0 +1,139 @@
+//! The store as sessions see it: everything of a user at once, changes one by one. Owns nothing but a handle of the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracing::error;
+
+use crate::model::UserKey;
+use crate::session::{Account, StoreRequest, StoredContact, StoredName, StoredRoom};
+use crate::session_task::SessionStore;
+use crate::store::{ContactRecord, NameRecord, RoomRecord, Store, StoreError};
+
+/// The user's own say whether they stay on the network without a client; a preference.
+pub const STAY_CONNECTED: &str = "stay_connected";
+
+/// Sessions of users who must be registered; what they keep lies in a [`Store`].
+#[derive(Clone)]
+pub struct RegisteredSessions {
+    store: Arc<dyn Store>,
+}
+
+impl RegisteredSessions {
+    /// On top of a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    async fn account(&self, user: &UserKey) -> Result<Option<Account>, StoreError> {
+        let Some(registration) = self.store.load_registration(user).await? else {
+            return Ok(None);
+        };
+        let mut settings: BTreeMap<String, String> = registration
+            .settings
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect();
+        settings.extend(self.store.load_preferences(user).await?);
+        let contacts = self.store.load_contacts(user).await?;
+        let rooms = self.store.load_rooms(user).await?;
+        let names = self.store.load_names(user).await?;
+        Ok(Some(Account {
+            name: Some(registration.legacy_name),
+            password: Some(registration.password),
+            settings,
+            contacts: contacts.into_iter().map(StoredContact::from).collect(),
+            rooms: rooms.into_iter().map(StoredRoom::from).collect(),
+            names: names
+                .into_iter()
+                .map(|record| StoredName {
+                    localpart: record.localpart,
+                    name: record.name,
+                })
+                .collect(),
+        }))
+    }
+
+    async fn change(&self, user: &UserKey, change: StoreRequest) -> Result<(), StoreError> {
+        match change {
+            StoreRequest::Load => Ok(()),
+            StoreRequest::SaveContact(contact) => self.store.save_contacts(user, vec![contact.into()]).await,
+            StoreRequest::RemoveContact(id) => self.store.remove_contact(user, &id).await.map(drop),
+            StoreRequest::SaveName(name) => {
+                let record = NameRecord {
+                    localpart: name.localpart,
+                    name: name.name,
+                };
+                self.store.save_names(user, vec![record]).await
+            }
+            StoreRequest::SaveRoom(room) => {
+                let record = RoomRecord {
+                    room: room.id,
+                    nickname: room.nickname,
+                    password: room.password,
+                };
+                self.store.save_room(user, record).await
+            }
+            StoreRequest::RemoveRoom(id) => self.store.remove_room(user, &id).await.map(drop),
+            StoreRequest::SetOnline(online) => self.store.save_online(user, online).await,
+            StoreRequest::SaveSetting { name, value } => self.store.save_preference(user, &name, Some(&value)).await,
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for RegisteredSessions {
+    async fn load(&self, user: &UserKey) -> Result<Option<Account>, String> {
+        self.account(user).await.map_err(|failed| {
+            error!(
+                error = &failed as &dyn std::error::Error,
+                "Could not load what is kept of a user."
+            );
+            "The transport could not read its database. Try again later.".to_owned()
+        })
+    }
+
+    async fn save(&self, user: &UserKey, change: StoreRequest) {
+        if let Err(failed) = self.change(user, change).await {
+            error!(
+                error = &failed as &dyn std::error::Error,
+                "Could not keep a change of a user."
+            );
+        }
+    }
+}
+
+impl From<ContactRecord> for StoredContact {
+    fn from(record: ContactRecord) -> Self {
+        Self {
+            id: record.id,
+            alias: record.alias,
+            groups: record.groups,
+            subscription: record.subscription,
+            avatar: record.avatar,
+        }
+    }
+}
+
+impl From<StoredContact> for ContactRecord {
+    fn from(contact: StoredContact) -> Self {
+        Self {
+            alias: contact.alias,
+            groups: contact.groups,
+            subscription: contact.subscription,
+            avatar: contact.avatar,
+            ..Self::new(contact.id)
+        }
+    }
+}
+
+impl From<RoomRecord> for StoredRoom {
+    fn from(record: RoomRecord) -> Self {
+        Self {
+            id: record.room,
+            nickname: record.nickname,
+            password: record.password,
+        }
+    }
+}
