@@ -4,10 +4,15 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use jid::Jid;
-use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+use minidom::Element;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::{Id, Message};
+use xmpp_parsers::presence::Presence;
+use xmpp_parsers::stanza_error::DefinedCondition;
 
 use super::header::Content;
-use super::stanza::{Address, Stanza, StanzaKind};
+use super::kind::StanzaKind;
+use crate::stanza::{Stanza, error};
 
 /// The attributes of a stanza as they stood on the wire, unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,20 +69,38 @@ impl Invalid {
             return None;
         }
         let parse = |jid: &Option<String>| jid.as_deref().and_then(|jid| Jid::from_str(jid).ok());
-        let address = match content {
+        let (from, to) = match content {
             // The client at the other end is the sender, whatever `from` says.
-            Content::Client => Address {
-                from: parse(&header.to),
-                to: None,
-                id: header.id.clone(),
-            },
-            Content::Component => Address {
-                from: Some(parse(&header.to)?),
-                to: Some(parse(&header.from)?),
-                id: header.id.clone(),
-            },
+            Content::Client => (parse(&header.to), None),
+            Content::Component => (Some(parse(&header.to)?), Some(parse(&header.from)?)),
         };
-        let error = StanzaError::new(ErrorType::Modify, condition.clone(), "en", text);
-        Some(address.error(header.kind, error))
+        let id = header.id.clone();
+        let error = error(condition.clone(), text);
+        Some(match header.kind {
+            StanzaKind::Message => {
+                let mut message = Message::error(to);
+                message.from = from;
+                message.id = id.map(Id);
+                message.payloads.push(Element::from(error));
+                message.into()
+            }
+            StanzaKind::Presence => {
+                let mut presence = Presence::error();
+                presence.to = to;
+                presence.from = from;
+                presence.id = id;
+                presence.payloads.push(Element::from(error));
+                presence.into()
+            }
+            // An iq without an id cannot be matched by its sender, but it is owed an answer all the same.
+            StanzaKind::Iq => Iq::Error {
+                from,
+                to,
+                id: id.unwrap_or_default(),
+                error,
+                payload: None,
+            }
+            .into(),
+        })
     }
 }

@@ -14,10 +14,10 @@ mod error;
 mod escape;
 mod header;
 mod invalid;
+mod kind;
 mod limits;
 mod namespaces;
 mod reader;
-mod stanza;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -25,12 +25,14 @@ mod writer;
 pub use self::error::{PeerError, StreamError};
 pub use self::header::{Content, Header, Side, Version};
 pub use self::invalid::{Invalid, RawHeader};
+pub use self::kind::StanzaKind;
 pub use self::limits::Limits;
 pub use self::reader::Reader;
-pub use self::stanza::{Stanza, StanzaKind};
 pub use self::writer::{WriteError, Writer};
 
 use minidom::Element;
+
+pub use crate::stanza::Stanza;
 
 // Cargo unifies features over a workspace: one crate that enabled `component` would turn every stanza of the server
 // into one of a component.

@@ -23,9 +23,10 @@ use super::Event;
 use super::error::{PeerError, StreamError};
 use super::header::{Content, Header, Side, Version};
 use super::invalid::{Invalid, RawHeader};
+use super::kind::StanzaKind;
 use super::limits::Limits;
 use super::namespaces::Namespaces;
-use super::stanza::{Stanza, StanzaKind};
+use crate::stanza::Stanza;
 
 /// Bytes that the names of open elements may take in a stanza that is being skipped: rxml keeps them to match the end
 /// tags. Beyond it the stream ends, whatever its kind.

@@ -20,7 +20,7 @@ use xmpp_parsers::stream_error::DefinedCondition as Condition;
 use super::error::StreamError;
 use super::escape;
 use super::header::{Content, Header};
-use super::stanza::Stanza;
+use crate::stanza::Stanza;
 
 /// Levels of nesting we write. Above what we read: a payload may be wrapped, for a carbon copy or an archive.
 const MAX_DEPTH: usize = 48;
