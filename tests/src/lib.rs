@@ -8,6 +8,7 @@
 pub mod clients;
 pub mod failure;
 pub mod irc;
+pub mod load;
 pub mod peers;
 pub mod play;
 pub mod programs;

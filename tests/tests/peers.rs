@@ -134,7 +134,7 @@ async fn inspircd_knows_accounts_by_sasl() {
     irc.send("CAP REQ :sasl").await;
     irc.expect(&[" ACK ", "sasl"]).await;
     irc.send("AUTHENTICATE PLAIN").await;
-    irc.expect(&["AUTHENTICATE +"]).await;
+    irc.expect(&["AUTHENTICATE", "+"]).await;
     irc.send("AUTHENTICATE AGFsaWNlAGFsaWNlLXB3").await;
     irc.expect(&[" 903 "]).await;
     irc.send("CAP END").await;

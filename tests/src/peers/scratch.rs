@@ -32,6 +32,19 @@ impl Scratch {
         Ok(Self { folder })
     }
 
+    /// Makes one on a RAM disk where there is one, so that a measurement does not wait for a disk.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn in_memory(what: &str) -> Outcome<Self> {
+        let ram = Path::new("/dev/shm");
+        let parent = if ram.is_dir() { ram.to_owned() } else { std::env::temp_dir() };
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("spectrum-{what}-"))
+            .tempdir_in(parent)?;
+        Ok(Self { folder })
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         self.folder.path()

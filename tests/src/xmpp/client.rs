@@ -72,6 +72,8 @@ pub struct Client {
     jid: String,
     waiting: VecDeque<Element>,
     log: Vec<String>,
+    keeps_log: bool,
+    requests: u64,
 }
 
 impl Client {
@@ -100,6 +102,8 @@ impl Client {
             jid: String::new(),
             waiting: VecDeque::new(),
             log: Vec::new(),
+            keeps_log: true,
+            requests: 0,
         };
         if login.encryption == Encryption::StartTls {
             client.header().await?;
@@ -175,6 +179,12 @@ impl Client {
         self.receive().await
     }
 
+    /// Forgets what was said and keeps nothing from now on: for long runs.
+    pub fn keep_no_log(&mut self) {
+        self.keeps_log = false;
+        self.log = Vec::new();
+    }
+
     /// The full JID it is bound to.
     pub fn jid(&self) -> &str {
         &self.jid
@@ -185,7 +195,9 @@ impl Client {
     /// # Errors
     /// If the connection is gone.
     pub async fn send(&mut self, text: &str) -> Outcome<()> {
-        self.log.push(format!(">> {text}"));
+        if self.keeps_log {
+            self.log.push(format!(">> {text}"));
+        }
         self.write(text).await
     }
 
@@ -236,7 +248,8 @@ impl Client {
     /// # Errors
     /// If there is no answer.
     pub async fn request(&mut self, kind: &str, to: &str, payload: &str) -> Outcome<Element> {
-        let id = format!("q{}", self.log.len());
+        self.requests += 1;
+        let id = format!("q{}", self.requests);
         self.send(&format!("<iq type='{kind}' id='{id}' to='{}'>{payload}</iq>", escape(to)))
             .await?;
         self.expect(&format!("the answer to {id}"), |s| {
@@ -258,7 +271,9 @@ impl Client {
                 match item {
                     Item::Open(_) => {}
                     Item::Stanza(text) => {
-                        self.log.push(format!("<< {text}"));
+                        if self.keeps_log {
+                            self.log.push(format!("<< {text}"));
+                        }
                         return element(&text, "jabber:client");
                     }
                     Item::Close => return Err("the stream was closed".into()),
