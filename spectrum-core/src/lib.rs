@@ -27,6 +27,8 @@ pub mod session;
 pub mod stanza;
 #[cfg(feature = "xmpp")]
 pub mod stream;
+#[cfg(feature = "xmpp")]
+pub mod xml;
 
 #[cfg(feature = "xmpp")]
 pub mod pool;
