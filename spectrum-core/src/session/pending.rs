@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::backend::link::LinkRequest;
 use crate::backend::{OpError, OpErrorKind, Retry, Verb};
 use crate::model::{MessageId, RequestId};
-use crate::session::Output;
+use crate::session::{Now, Output};
 use crate::session::rooms::RoomRequest;
 use crate::stanza::Stanza;
 
@@ -37,6 +37,13 @@ impl Requests {
         self.open.insert(request, pending);
         out.push(Output::Link(LinkRequest::Verb { request, verb: Box::new(verb) }));
         request
+    }
+
+    /// An id for a message of this session: the backend's receipts and the user's stanzas refer to it.
+    /// The time is in it because clients take a message whose id they have seen for the same message, also after a restart.
+    pub(crate) fn message_id(&mut self, now: Now) -> MessageId {
+        self.last += 1;
+        MessageId::from(format!("{:x}.{}", now.wall.as_millis(), self.last))
     }
 
     /// What this outcome is for; `None` for one that nobody asked for.

@@ -1,5 +1,206 @@
-//! Rooms the user is in (XEP-0045).
+//! Rooms the user is in (XEP-0045). Owned by the session; the order of a join is strict: the others, oneself (110), history,
+//! subject.
+//!
+//! A room outlives the connection to the network: while that is lost the user stays in, what they say waits, and when the
+//! room has been joined again only the difference is shown.
+
+mod admin;
+mod event;
+mod join;
+mod line;
+mod room;
+mod show;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jid::{NodePart, NodeRef, ResourcePart, ResourceRef};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::Message;
+use xmpp_parsers::presence::Presence;
+
+use crate::backend::{Event, Outcome};
+use crate::model::{Chat, LegacyName, RoomId, RoomSummary};
+use crate::session::{Cx, StoredRoom};
+use crate::stanza::Stanza;
+
+use room::{Room, State};
+
+/// Rooms of a pushed list that are kept for service discovery.
+const LISTED: usize = 1_000;
 
 /// What the outcome of a room's request is for.
 #[derive(Debug)]
-pub(crate) enum RoomRequest {}
+pub(crate) enum RoomRequest {
+    /// The room is joined.
+    Join(NodePart),
+    /// Nobody waits for it.
+    Leave,
+    /// A line of the user's, of this resource.
+    Line(Box<line::SentLine>),
+    /// A stanza that wants an answer: an IQ gets a result, a message or presence an error only.
+    Answer(Box<Stanza>),
+}
+
+/// The rooms of one user.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    rooms: HashMap<NodePart, Room>,
+    listed: Vec<RoomSummary>,
+}
+
+impl Rooms {
+    /// Takes over the rooms of last time: they are joined once the network has accepted the user.
+    pub(crate) fn stored(&mut self, cx: &mut Cx<'_>, rooms: Vec<StoredRoom>) {
+        for stored in rooms.into_iter().take(cx.config.limits.rooms) {
+            let node = cx.names.node_of(&LegacyName::from(&stored.id), cx.out);
+            self.rooms
+                .entry(node.clone())
+                .or_insert_with(|| Room::new(stored.id, node, stored.nickname, stored.password));
+        }
+    }
+
+    /// Whether this localpart is a room's: one the user is in, or one whose name can be nothing else.
+    pub(crate) fn owns(&self, node: &NodeRef, cx: &Cx<'_>) -> bool {
+        self.rooms.contains_key(node.as_str() as &str) || is_room_name(node, cx)
+    }
+
+    /// What a JID of a room or an occupant stands for; `None` if it is not a room the user is in.
+    pub(crate) fn chat_of(&self, node: &NodeRef, nick: Option<&ResourceRef>) -> Option<Chat> {
+        let room = self.rooms.get(node.as_str() as &str)?;
+        Some(match nick {
+            None => Chat::Room(room.id.clone()),
+            Some(nick) => Chat::Occupant {
+                room: room.id.clone(),
+                nickname: room.nickname_of(nick)?.clone(),
+            },
+        })
+    }
+
+    /// The rooms the network has listed by itself.
+    pub(crate) fn listed(&self) -> &[RoomSummary] {
+        &self.listed
+    }
+
+    /// A presence of the user's to a room or an occupant; false if it was not a room's matter.
+    pub(crate) fn presence(
+        &mut self,
+        cx: &mut Cx<'_>,
+        resource: &ResourcePart,
+        node: &NodePart,
+        nick: Option<&ResourcePart>,
+        presence: &Presence,
+    ) -> bool {
+        join::presence(self, cx, join::FromUser { resource, node, nick }, presence)
+    }
+
+    /// A message of the user's to a room or an occupant.
+    pub(crate) fn message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        resource: Option<&ResourcePart>,
+        node: &NodePart,
+        nick: Option<&ResourcePart>,
+        message: Message,
+    ) {
+        line::from_user(self, cx, resource, node, nick, message);
+    }
+
+    /// An IQ of the user's to a room or an occupant; gives back what is nothing special to rooms.
+    pub(crate) fn iq(
+        &mut self,
+        cx: &mut Cx<'_>,
+        resource: Option<&ResourcePart>,
+        node: &NodePart,
+        nick: Option<&ResourcePart>,
+        iq: Iq,
+    ) -> Option<Iq> {
+        admin::iq(self, cx, resource, node, nick, iq)
+    }
+
+    /// An event of the network; gives back what is not a room's.
+    pub(crate) fn event(&mut self, cx: &mut Cx<'_>, event: Event) -> Option<Event> {
+        event::handle(self, cx, event)
+    }
+
+    /// How a request ended.
+    pub(crate) fn outcome(&mut self, cx: &mut Cx<'_>, request: RoomRequest, outcome: Outcome) {
+        match request {
+            RoomRequest::Join(node) => join::outcome(self, cx, &node, outcome),
+            RoomRequest::Leave => {}
+            RoomRequest::Line(sent) => line::outcome(self, cx, *sent, outcome),
+            RoomRequest::Answer(stanza) => admin::answer(cx, &stanza, outcome),
+        }
+    }
+
+    /// The network has accepted the user: rooms are joined, for the first time or again.
+    pub(crate) fn logged_in(&mut self, cx: &mut Cx<'_>) {
+        for room in self.rooms.values_mut() {
+            join::begin(room, cx);
+        }
+    }
+
+    /// The connection to the network is gone; rooms are joined again when it is back.
+    pub(crate) fn network_lost(&mut self, _cx: &mut Cx<'_>, _reason: &str) {
+        for room in self.rooms.values_mut() {
+            room.state = if room.was_in {
+                State::Lost { again_at: None }
+            } else {
+                State::Waiting
+            };
+        }
+    }
+
+    /// One of the user's resources is gone. The rooms stay: they go with the session, or with a resource that leaves.
+    pub(crate) fn resource_gone(&mut self, _cx: &mut Cx<'_>, resource: &ResourceRef) {
+        for room in self.rooms.values_mut() {
+            room.remove_viewer(resource);
+        }
+    }
+
+    /// The session ends: everybody who looks is told, and what waits is answered.
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>, reason: &str) {
+        for (_, room) in self.rooms.drain() {
+            join::expel(room, cx, &[show::code::SERVICE_SHUTDOWN], reason);
+        }
+        self.listed = Vec::new();
+    }
+
+    /// When [`Rooms::tick`] is due next.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.rooms
+            .values()
+            .flat_map(|room| {
+                let again = match room.state {
+                    State::Lost { again_at } => again_at,
+                    State::Waiting | State::Joining | State::Joined => None,
+                };
+                again.into_iter().chain(room.echoes.front().map(|e| e.until))
+            })
+            .min()
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
+        for room in self.rooms.values_mut() {
+            if let State::Lost { again_at: Some(at) } = room.state
+                && at <= cx.now.mono
+                && cx.online
+            {
+                join::begin(room, cx);
+            }
+            line::show_overdue(room, cx);
+        }
+    }
+
+    /// The room of a legacy id, in any case the network thinks equal.
+    fn by_id(&mut self, cx: &mut Cx<'_>, id: &RoomId) -> Option<&mut Room> {
+        let node = cx.names.node_of(&LegacyName::from(id), cx.out);
+        self.rooms.get_mut(&node)
+    }
+}
+
+/// Whether a localpart can be nothing but a room's.
+fn is_room_name(node: &NodeRef, cx: &Cx<'_>) -> bool {
+    !cx.info.room_prefixes.is_empty() && node.as_str().starts_with(|first| cx.info.room_prefixes.contains(first))
+}

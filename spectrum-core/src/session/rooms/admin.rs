@@ -1,0 +1,321 @@
+//! Requests about rooms: what they are, who is what in them, and whether one is still inside (XEP-0045 6.4, 9, 10; XEP-0410).
+
+use jid::{NodePart, ResourcePart};
+use minidom::Element;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns::{DISCO_INFO, DISCO_ITEMS, MUC, PING};
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use super::room::Room;
+use super::{RoomRequest, Rooms, show};
+use crate::backend::{Answer, Outcome, Verb};
+use crate::model::{Affiliation, Capability, Nickname, Role, Standing};
+use crate::session::Cx;
+use crate::session::pending::{Pending, too_many};
+use crate::stanza::{Stanza, error, op_error};
+use crate::xml::{MUC_ADMIN, MUC_OWNER, element, text_element};
+
+/// Sends a verb about a room unless too many wait already: then its outcome is there at once.
+pub(super) fn request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) {
+    if cx.online && cx.requests.len() < cx.config.limits.requests {
+        cx.requests.send(verb, Pending::Room(request), cx.out);
+        return;
+    }
+    let failed = if cx.online {
+        too_many()
+    } else {
+        crate::backend::OpError::not_connected("You are not connected to the network at the moment.")
+    };
+    match request {
+        RoomRequest::Line(line) => line.refuse(cx, &failed),
+        RoomRequest::Answer(stanza) => answer(cx, &stanza, Err(failed)),
+        RoomRequest::Join(_) | RoomRequest::Leave => {}
+    }
+}
+
+/// Answers a stanza that asked for something about a room.
+pub(super) fn answer(cx: &mut Cx<'_>, stanza: &Stanza, outcome: Outcome) {
+    let reply = match outcome {
+        Ok(answer) => {
+            let payload = match answer {
+                Answer::RoomInfo(info) => Some(disco_info(info.name.as_deref().unwrap_or_default(), &features_of(&info), cx)),
+                Answer::Done
+                | Answer::Sent(_)
+                | Answer::Joined(_)
+                | Answer::Profile(_)
+                | Answer::Contacts(_)
+                | Answer::Rooms(_)
+                | Answer::History(_) => None,
+            };
+            stanza.result_reply(payload)
+        }
+        Err(failed) => stanza.error_reply(op_error(&failed)),
+    };
+    if let Some(reply) = reply {
+        show::say(cx, reply);
+    }
+}
+
+pub(super) fn iq(
+    rooms: &mut Rooms,
+    cx: &mut Cx<'_>,
+    resource: Option<&ResourcePart>,
+    node: &NodePart,
+    nick: Option<&ResourcePart>,
+    iq: Iq,
+) -> Option<Iq> {
+    let (payload, is_set) = match &iq {
+        Iq::Get { payload, .. } => (payload.clone(), false),
+        Iq::Set { payload, .. } => (payload.clone(), true),
+        Iq::Result { .. } | Iq::Error { .. } => return Some(iq),
+    };
+    let room = rooms.rooms.get(node);
+    let stanza = Stanza::Iq(iq);
+    let reply = if payload.is("ping", PING) {
+        ping(room, resource, nick)
+    } else if payload.is("query", DISCO_INFO) && nick.is_none() && !is_set {
+        match room {
+            Some(room) => Ok(Some(own_disco_info(room, cx))),
+            None => {
+                let id = crate::model::RoomId::from(&cx.names.name_of(node));
+                request(cx, Verb::RoomInfo(id), RoomRequest::Answer(Box::new(stanza)));
+                return None;
+            }
+        }
+    } else if payload.is("query", DISCO_ITEMS) && nick.is_none() && !is_set {
+        Ok(Some(element("query", DISCO_ITEMS, &[])))
+    } else if payload.is("query", MUC_ADMIN) && nick.is_none() {
+        match room.filter(|room| resource.is_some_and(|r| room.viewer(r).is_some())) {
+            None => Err(error(DefinedCondition::NotAcceptable, "You are not in the room.")),
+            Some(room) if is_set => match change(room, cx, &payload) {
+                Ok(verb) => {
+                    request(cx, verb, RoomRequest::Answer(Box::new(stanza)));
+                    return None;
+                }
+                Err(refused) => Err(refused),
+            },
+            Some(room) => Ok(Some(list(room, cx, &payload))),
+        }
+    } else if payload.is("query", MUC_OWNER) && nick.is_none() {
+        owner(&payload, is_set)
+    } else {
+        return match stanza {
+            Stanza::Iq(iq) => Some(iq),
+            Stanza::Message(_) | Stanza::Presence(_) => None,
+        };
+    };
+    let reply = match reply {
+        Ok(payload) => stanza.result_reply(payload),
+        Err(refused) => stanza.error_reply(refused),
+    };
+    if let Some(reply) = reply {
+        show::say(cx, reply);
+    }
+    None
+}
+
+type Reply = Result<Option<Element>, xmpp_parsers::stanza_error::StanzaError>;
+
+/// XEP-0410: who is inside gets a result for their own nickname; who is not, hears it.
+fn ping(room: Option<&Room>, resource: Option<&ResourcePart>, nick: Option<&ResourcePart>) -> Reply {
+    let Some(nick) = nick else { return Ok(None) };
+    let inside = room.filter(|room| resource.is_some_and(|r| room.viewer(r).is_some()));
+    match inside {
+        None => Err(error(DefinedCondition::NotAcceptable, "You are not in the room.")),
+        Some(room) if *nick == room.resource_of(&room.nickname) || room.nickname_of(nick).is_some() => Ok(None),
+        Some(_) => Err(error(DefinedCondition::ItemNotFound, "Nobody of that name is in the room.")),
+    }
+}
+
+/// An instant room is all there is: an empty submission is accepted, a configuration is not there.
+fn owner(payload: &Element, is_set: bool) -> Reply {
+    let submits_nothing = payload.children().all(|x| x.children().next().is_none());
+    if is_set && submits_nothing {
+        return Ok(None);
+    }
+    Err(error(
+        DefinedCondition::FeatureNotImplemented,
+        "Rooms of this network are not configured from here.",
+    ))
+}
+
+fn own_disco_info(room: &Room, cx: &Cx<'_>) -> Element {
+    let mut info = crate::model::RoomInfo {
+        password_protected: room.password.is_some(),
+        ..Default::default()
+    };
+    info.occupants = u32::try_from(room.len()).ok();
+    let mut features = features_of(&info);
+    if room.everybody().any(|(_, p)| p.contact.is_some()) {
+        features.retain(|f| *f != "muc_semianonymous");
+        features.push("muc_nonanonymous");
+    }
+    let mut query = disco_info(room.id.as_str(), &features, cx);
+    query.append_child(room_info_form(room));
+    query
+}
+
+fn features_of(info: &crate::model::RoomInfo) -> Vec<&'static str> {
+    vec![
+        "muc_persistent",
+        "muc_semianonymous",
+        if info.hidden { "muc_hidden" } else { "muc_public" },
+        if info.members_only { "muc_membersonly" } else { "muc_open" },
+        if info.moderated { "muc_moderated" } else { "muc_unmoderated" },
+        if info.password_protected {
+            "muc_passwordprotected"
+        } else {
+            "muc_unsecured"
+        },
+    ]
+}
+
+fn disco_info(name: &str, features: &[&str], cx: &Cx<'_>) -> Element {
+    let mut query = element("query", DISCO_INFO, &[]);
+    let name = if name.is_empty() { cx.config.name.as_str() } else { name };
+    query.append_child(element(
+        "identity",
+        DISCO_INFO,
+        &[("category", "conference"), ("type", "text"), ("name", name)],
+    ));
+    let always = [
+        DISCO_INFO,
+        DISCO_ITEMS,
+        MUC,
+        PING,
+        "http://jabber.org/protocol/muc#stable_id",
+        "http://jabber.org/protocol/muc#self-ping-optimization",
+    ];
+    for feature in always.iter().chain(features) {
+        query.append_child(element("feature", DISCO_INFO, &[("var", feature)]));
+    }
+    query
+}
+
+/// The `muc#roominfo` form (XEP-0045 15.5.4).
+fn room_info_form(room: &Room) -> Element {
+    const DATA: &str = xmpp_parsers::ns::DATA_FORMS;
+    let mut form = element("x", DATA, &[("type", "result")]);
+    let mut field = |var: &str, kind: Option<&str>, value: &str| {
+        let mut field = element("field", DATA, &[("var", var)]);
+        if let Some(kind) = kind {
+            crate::xml::set(&mut field, "type", kind);
+        }
+        field.append_child(text_element("value", DATA, value));
+        form.append_child(field);
+    };
+    field("FORM_TYPE", Some("hidden"), "http://jabber.org/protocol/muc#roominfo");
+    field("muc#roominfo_occupants", None, &room.len().to_string());
+    if let Some(subject) = &room.subject {
+        field("muc#roominfo_subject", None, &subject.subject);
+    }
+    form
+}
+
+fn role_named(name: &str) -> Option<Role> {
+    match name {
+        "moderator" => Some(Role::Moderator),
+        "participant" => Some(Role::Participant),
+        "visitor" => Some(Role::Visitor),
+        _ => None,
+    }
+}
+
+fn affiliation_named(name: &str) -> Option<Affiliation> {
+    match name {
+        "owner" => Some(Affiliation::Owner),
+        "admin" => Some(Affiliation::Admin),
+        "member" => Some(Affiliation::Member),
+        "none" => Some(Affiliation::None),
+        "outcast" => Some(Affiliation::Outcast),
+        _ => None,
+    }
+}
+
+/// A kick, a ban, or another role or affiliation (XEP-0045 8.2, 9): one item at a time.
+fn change(room: &Room, cx: &Cx<'_>, payload: &Element) -> Result<Verb, xmpp_parsers::stanza_error::StanzaError> {
+    let bad = |text: &str| error(DefinedCondition::BadRequest, text);
+    let mut items = payload.children().filter(|c| c.is("item", MUC_ADMIN));
+    let item = items.next().ok_or_else(|| bad("There is no item."))?;
+    if items.next().is_some() {
+        return Err(error(DefinedCondition::NotAcceptable, "One item at a time."));
+    }
+    if !cx.info.capabilities.has(Capability::RoomModeration) {
+        return Err(error(
+            DefinedCondition::FeatureNotImplemented,
+            "Rooms of this network are not moderated from here.",
+        ));
+    }
+    let nickname = nickname_meant(room, cx, item)
+        .ok_or_else(|| error(DefinedCondition::ItemNotFound, "Nobody of that name is in the room."))?;
+    let reason = item
+        .get_child("reason", MUC_ADMIN)
+        .map(Element::text)
+        .filter(|r| !r.is_empty());
+    let id = room.id.clone();
+    if let Some(role) = item.attr("role") {
+        if role == "none" {
+            return Ok(Verb::Kick {
+                room: id,
+                nickname,
+                reason,
+            });
+        }
+        let role = role_named(role).ok_or_else(|| bad("There is no such role."))?;
+        return Ok(Verb::SetStanding {
+            room: id,
+            nickname,
+            standing: Standing::Role(role),
+            reason,
+        });
+    }
+    let affiliation = item
+        .attr("affiliation")
+        .ok_or_else(|| bad("Neither a role nor an affiliation is given."))?;
+    let affiliation = affiliation_named(affiliation).ok_or_else(|| bad("There is no such affiliation."))?;
+    Ok(Verb::SetStanding {
+        room: id,
+        nickname,
+        standing: Standing::Affiliation(affiliation),
+        reason,
+    })
+}
+
+/// Whom an item means: by nickname, or by the JID of the contact behind one. A banned one is not there any more.
+fn nickname_meant(room: &Room, cx: &Cx<'_>, item: &Element) -> Option<Nickname> {
+    if let Some(nick) = item.attr("nick") {
+        let resource = super::room::as_resource(nick);
+        return room.nickname_of(&resource).cloned().or_else(|| Some(Nickname::from(nick)));
+    }
+    let jid = jid::Jid::new(item.attr("jid")?)
+        .ok()
+        .filter(|jid| jid.domain() == cx.config.transport.domain())?;
+    let name = cx.names.name_of(&jid.node()?.to_owned());
+    room.everybody()
+        .find(|(_, present)| {
+            present
+                .contact
+                .as_ref()
+                .is_some_and(|c| cx.names.same(c.as_str(), name.as_str()))
+        })
+        .map(|(nickname, _)| nickname.clone())
+        .or_else(|| jid.resource().and_then(|r| room.nickname_of(r).cloned()))
+        .or_else(|| Some(Nickname::from(name.as_str())))
+}
+
+/// Those of a role or an affiliation (XEP-0045 9.5): of who is there, which is all that networks say.
+fn list(room: &Room, cx: &mut Cx<'_>, payload: &Element) -> Element {
+    let item = payload.get_child("item", MUC_ADMIN);
+    let role = item.and_then(|i| i.attr("role")).and_then(role_named);
+    let affiliation = item.and_then(|i| i.attr("affiliation")).and_then(affiliation_named);
+    let mut query = element("query", MUC_ADMIN, &[]);
+    if role.is_none() && affiliation.is_none() {
+        return query;
+    }
+    for (nickname, present) in room.everybody() {
+        if role.is_none_or(|r| r == present.role) && affiliation.is_none_or(|a| a == present.affiliation) {
+            query.append_child(show::item(room, nickname, present, MUC_ADMIN, cx));
+        }
+    }
+    query
+}

@@ -1,0 +1,199 @@
+//! What the network reports of rooms.
+
+use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::ns::MUC_USER;
+
+use super::room::{Room, State};
+use super::show::{self, Gone, code};
+use super::{LISTED, Rooms, join, line};
+use crate::backend::Event;
+use crate::model::{Chat, Departure, Invitation, LegacyName, Nickname, Occupant, OccupantGone, RoomClosed};
+use crate::session::{Cx, Output, StoreRequest};
+use crate::xml::{CONFERENCE, element, text_element};
+
+pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option<Event> {
+    match event {
+        Event::Occupant(occupant) => {
+            if let Some(room) = rooms.by_id(cx, &occupant.room) {
+                occupant_is(room, cx, occupant);
+            }
+        }
+        Event::OccupantGone(gone) => occupant_gone(rooms, cx, gone),
+        Event::OccupantRenamed(change) => {
+            if let Some(room) = rooms.by_id(cx, &change.room) {
+                renamed(room, cx, &change.old, &change.new);
+            }
+        }
+        Event::RoomSubject(subject) => {
+            if let Some(room) = rooms.by_id(cx, &subject.room) {
+                room.subject = Some(subject);
+                if room.state == State::Joined {
+                    let message = show::subject(room, cx);
+                    show::message_to_viewers(room, &message, cx);
+                }
+            }
+        }
+        Event::RoomClosed(closed) => room_closed(rooms, cx, closed),
+        Event::RoomList(mut list) => {
+            list.truncate(LISTED);
+            rooms.listed = list;
+        }
+        Event::Invited(invitation) => invited(cx, invitation),
+        Event::Message(message) if !matches!(message.chat, Chat::Contact(_)) => line::from_network(rooms, cx, message),
+        Event::Edited(edit) if !matches!(edit.chat, Chat::Contact(_)) => line::edited(rooms, cx, edit),
+        Event::Retracted(retraction) if !matches!(retraction.chat, Chat::Contact(_)) => line::retracted(rooms, cx, retraction),
+        Event::Reacted(reactions) if !matches!(reactions.chat, Chat::Contact(_)) => line::reacted(rooms, cx, reactions),
+        Event::ChatState {
+            chat: Chat::Room(room),
+            nickname: Some(nickname),
+            state,
+        } => {
+            if let Some(room) = rooms.by_id(cx, &room) {
+                line::chat_state(room, cx, &nickname, state);
+            }
+        }
+        Event::ChatState {
+            chat: Chat::Room(_) | Chat::Occupant { .. },
+            ..
+        } => {}
+        other @ (Event::Contact(_)
+        | Event::ContactRemoved(_)
+        | Event::ContactsComplete
+        | Event::ContactRequested(_)
+        | Event::Message(_)
+        | Event::Edited(_)
+        | Event::Retracted(_)
+        | Event::Reacted(_)
+        | Event::Marked(_)
+        | Event::Delivered { .. }
+        | Event::ChatState { .. }
+        | Event::Attention { .. }
+        | Event::Notice(_)
+        | Event::Profile { .. }
+        | Event::RawXml(_)
+        | Event::Closed(_)) => return Some(other),
+    }
+    None
+}
+
+fn occupant_is(room: &mut Room, cx: &mut Cx<'_>, occupant: Occupant) {
+    let nickname = occupant.nickname.clone();
+    let changed = room.put(occupant);
+    if !changed || room.state != State::Joined {
+        return;
+    }
+    let Some(present) = room.get(&nickname).cloned() else { return };
+    let codes: &[&str] = if room.is_self(&nickname) { &[code::SELF] } else { &[] };
+    let stanza = show::available(room, &nickname, &present, codes, cx);
+    show::to_viewers(room, &stanza, cx);
+}
+
+fn occupant_gone(rooms: &mut Rooms, cx: &mut Cx<'_>, gone: OccupantGone) {
+    let Some(room) = rooms.by_id(cx, &gone.room) else { return };
+    let (how, by) = match &gone.departure {
+        Departure::Left | Departure::Disconnected => (None, None),
+        Departure::Kicked { by } => (Some(code::KICKED), by.as_ref()),
+        Departure::Banned { by } => (Some(code::BANNED), by.as_ref()),
+    };
+    let actor = by.map(|by| room.resource_of(by));
+    let mut codes = Vec::with_capacity(2);
+    let own = room.is_self(&gone.nickname);
+    if own {
+        codes.push(code::SELF);
+    }
+    codes.extend(how);
+    let outcast = matches!(gone.departure, Departure::Banned { .. });
+    let details = Gone {
+        codes: &codes,
+        new: None,
+        actor: actor.as_deref(),
+        reason: gone.reason.as_deref(),
+        outcast,
+    };
+    if own {
+        let node = room.node.clone();
+        let me = join::self_present(room);
+        let stanza = show::unavailable(room, &me, details, cx);
+        show::to_viewers(room, &stanza, cx);
+        if let Some(mut room) = rooms.rooms.remove(&node) {
+            line::forget_waiting(&mut room, cx, None, "You are not in the room any more.");
+            cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id)));
+        }
+        return;
+    }
+    let Some(present) = room.remove(&gone.nickname) else { return };
+    if room.state == State::Joined {
+        let stanza = show::unavailable(room, &present, details, cx);
+        show::to_viewers(room, &stanza, cx);
+    }
+}
+
+/// Somebody has another nickname (XEP-0045 7.6).
+pub(super) fn renamed(room: &mut Room, cx: &mut Cx<'_>, old: &Nickname, new: &Nickname) {
+    let own = room.is_self(old);
+    let Some(before) = room.rename(old, new) else {
+        if own {
+            room.nickname = new.clone();
+        }
+        return;
+    };
+    if room.state != State::Joined {
+        return;
+    }
+    let Some(present) = room.get(new).cloned() else { return };
+    let (gone_codes, here_codes): (&[&str], &[&str]) = if own {
+        (&[code::SELF, code::NICKNAME_CHANGED], &[code::SELF])
+    } else {
+        (&[code::NICKNAME_CHANGED], &[])
+    };
+    let gone = Gone {
+        codes: gone_codes,
+        new: Some(&present.resource),
+        ..Gone::default()
+    };
+    let stanza = show::unavailable(room, &before, gone, cx);
+    show::to_viewers(room, &stanza, cx);
+    let stanza = show::available(room, new, &present, here_codes, cx);
+    show::to_viewers(room, &stanza, cx);
+}
+
+fn room_closed(rooms: &mut Rooms, cx: &mut Cx<'_>, closed: RoomClosed) {
+    let Some(room) = rooms.by_id(cx, &closed.room) else { return };
+    if closed.rejoin && (room.was_in || room.viewers.is_empty()) {
+        room.state = State::Lost {
+            again_at: Some(cx.now.mono + std::time::Duration::from_secs(2)),
+        };
+        return;
+    }
+    let node = room.node.clone();
+    if let Some(room) = rooms.rooms.remove(&node) {
+        cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id.clone())));
+        join::expel(room, cx, &[code::SERVICE_SHUTDOWN], &closed.reason);
+    }
+}
+
+/// Somebody invites the user: mediated by the room (XEP-0045 7.8.2), with the direct form beside it (XEP-0249).
+fn invited(cx: &mut Cx<'_>, invitation: Invitation) {
+    let node = cx.names.node_of(&LegacyName::from(&invitation.room), cx.out);
+    let room = jid::BareJid::from_parts(Some(&node), cx.config.transport.domain());
+    let from = invitation.from.as_ref().map(|contact| {
+        let node = cx.names.node_of(&contact.into(), cx.out);
+        jid::BareJid::from_parts(Some(&node), cx.config.transport.domain())
+    });
+    let mut invite = element("invite", MUC_USER, &[("from", from.as_ref().unwrap_or(&room).as_str())]);
+    let mut direct = element("x", CONFERENCE, &[("jid", room.as_str())]);
+    if let Some(reason) = &invitation.reason {
+        invite.append_child(text_element("reason", MUC_USER, reason));
+        crate::xml::set(&mut direct, "reason", reason);
+    }
+    let mut x = element("x", MUC_USER, &[]);
+    x.append_child(invite);
+    if let Some(password) = &invitation.password {
+        x.append_child(text_element("password", MUC_USER, password));
+        crate::xml::set(&mut direct, "password", password);
+    }
+    let mut message = Message::new_with_type(MessageType::Normal, Some(cx.user.clone().into()));
+    message.from = Some(room.into());
+    message.payloads = vec![x, direct];
+    show::say(cx, message);
+}

@@ -1,0 +1,441 @@
+//! Into a room, out of it, and under another name (XEP-0045 7.1, 7.2, 7.6, 7.14).
+
+use std::time::Duration;
+
+use jid::{NodePart, ResourcePart};
+use xmpp_parsers::muc::Muc;
+use xmpp_parsers::muc::muc::History;
+use xmpp_parsers::ns::MUC;
+use xmpp_parsers::presence::{Presence, Type};
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use super::room::{Present, Room, State, Viewer};
+use super::show::{self, Gone, code};
+use super::{RoomRequest, Rooms, admin, is_room_name, line};
+use crate::backend::{Answer, OpError, OpErrorKind, Outcome, Retry, Verb};
+use crate::model::{Capability, JoinRoom, Nickname, Occupant, RoomId, Secret};
+use crate::session::pending::Pending;
+use crate::session::{Cx, Output, StoreRequest, StoredRoom};
+use crate::stanza::{Stanza, error, op_error};
+
+/// First pause before a room is joined again; doubled with every failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Which resource of the user's speaks to what.
+#[derive(Clone, Copy)]
+pub(super) struct FromUser<'a> {
+    pub(super) resource: &'a ResourcePart,
+    pub(super) node: &'a NodePart,
+    pub(super) nick: Option<&'a ResourcePart>,
+}
+
+pub(super) fn presence(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Presence) -> bool {
+    let join = presence.payloads.iter().find(|p| p.is("x", MUC));
+    let known = rooms.rooms.contains_key(user.node);
+    if join.is_none() && !known && !is_room_name(user.node, cx) {
+        return false;
+    }
+    match presence.type_ {
+        Type::None => {
+            let muc = join.map(|x| Muc::try_from(x.clone()).unwrap_or_default());
+            enter(rooms, cx, user, presence, muc);
+            true
+        }
+        Type::Unavailable => {
+            leave(rooms, cx, user, presence);
+            true
+        }
+        Type::Subscribe | Type::Unsubscribe | Type::Probe => {
+            // A room is no contact.
+            refuse(
+                cx,
+                presence,
+                DefinedCondition::ServiceUnavailable,
+                "A room cannot be subscribed to.",
+            );
+            true
+        }
+        Type::Error | Type::Subscribed | Type::Unsubscribed => true,
+    }
+}
+
+fn refuse(cx: &mut Cx<'_>, presence: &Presence, condition: DefinedCondition, text: &str) {
+    if let Some(reply) = Stanza::Presence(presence.clone()).error_reply(error(condition, text)) {
+        show::say(cx, reply);
+    }
+}
+
+fn enter(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Presence, muc: Option<Muc>) {
+    let Some(nick) = user.nick else {
+        refuse(
+            cx,
+            presence,
+            DefinedCondition::JidMalformed,
+            "A nickname is missing: join room@service/nickname.",
+        );
+        return;
+    };
+    if let Some(room) = rooms.rooms.get_mut(user.node) {
+        let inside = room.viewer(user.resource).is_some();
+        match (inside, muc) {
+            (true, None) => {
+                rename(room, cx, presence, nick);
+                return;
+            }
+            (false, None) => {
+                refuse(cx, presence, DefinedCondition::NotAcceptable, "You are not in the room.");
+                return;
+            }
+            (_, Some(muc)) => {
+                room.add_viewer(user.resource, nick, muc.history);
+                if room.state == State::Joined {
+                    show_room(room, cx);
+                } else if room.viewers.len() == 1 && !room.was_in {
+                    // Nobody has been in yet: the latest wish counts.
+                    room.nickname = Nickname::from(nick.as_str());
+                    room.password = muc.password.map(Secret::from).or(room.password.take());
+                    begin(room, cx);
+                }
+                return;
+            }
+        }
+    }
+    let Some(muc) = muc else {
+        refuse(cx, presence, DefinedCondition::NotAcceptable, "You are not in the room.");
+        return;
+    };
+    if !cx.info.capabilities.has(Capability::Rooms) {
+        refuse(
+            cx,
+            presence,
+            DefinedCondition::ServiceUnavailable,
+            "The network has no rooms.",
+        );
+    } else if !cx.info.room_prefixes.is_empty() && !is_room_name(user.node, cx) {
+        let text = format!("Names of rooms begin with one of {} on this network.", cx.info.room_prefixes);
+        refuse(cx, presence, DefinedCondition::ItemNotFound, &text);
+    } else if rooms.rooms.len() >= cx.config.limits.rooms {
+        refuse(
+            cx,
+            presence,
+            DefinedCondition::ResourceConstraint,
+            "You are in too many rooms.",
+        );
+    } else {
+        let id = RoomId::from(&cx.names.name_of(user.node));
+        let password = muc.password.map(Secret::from);
+        let mut room = Room::new(id, user.node.clone(), Nickname::from(nick.as_str()), password);
+        room.add_viewer(user.resource, nick, muc.history);
+        begin(&mut room, cx);
+        rooms.rooms.insert(user.node.clone(), room);
+    }
+}
+
+/// The user asks for another nickname.
+fn rename(room: &mut Room, cx: &mut Cx<'_>, presence: &Presence, nick: &ResourcePart) {
+    let current = room.resource_of(&room.nickname);
+    if *nick == current {
+        return;
+    }
+    if room.state != State::Joined {
+        refuse(
+            cx,
+            presence,
+            DefinedCondition::RecipientUnavailable,
+            "The room is being joined.",
+        );
+    } else if !cx.info.capabilities.has(Capability::NicknameChange) {
+        refuse(
+            cx,
+            presence,
+            DefinedCondition::NotAllowed,
+            "Nicknames cannot be changed on this network.",
+        );
+    } else {
+        let verb = Verb::ChangeNickname {
+            room: room.id.clone(),
+            nickname: Nickname::from(nick.as_str()),
+        };
+        admin::request(cx, verb, RoomRequest::Answer(Box::new(presence.clone().into())));
+    }
+}
+
+fn leave(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Presence) {
+    let Some(room) = rooms.rooms.get_mut(user.node) else { return };
+    if room.viewer(user.resource).is_none() {
+        return;
+    }
+    let present = self_present(room);
+    let reason = presence.statuses.values().next().map(String::as_str);
+    let mut stanza = show::unavailable(
+        room,
+        &present,
+        Gone {
+            codes: &[code::SELF],
+            ..Gone::default()
+        },
+        cx,
+    );
+    if let Some(reason) = reason {
+        stanza.set_status("", reason);
+    }
+    stanza.to = Some(cx.user.with_resource(user.resource).into());
+    stanza.id.clone_from(&presence.id);
+    show::say(cx, stanza);
+    room.remove_viewer(user.resource);
+    line::forget_waiting(room, cx, Some(user.resource), "You have left the room.");
+    if room.viewers.is_empty()
+        && let Some(room) = rooms.rooms.remove(user.node)
+    {
+        depart(room, cx);
+    }
+}
+
+/// The last resource has left: so does the user.
+fn depart(room: Room, cx: &mut Cx<'_>) {
+    if cx.online && matches!(room.state, State::Joined | State::Joining) {
+        cx.requests
+            .send(Verb::LeaveRoom(room.id.clone()), Pending::Room(RoomRequest::Leave), cx.out);
+    }
+    cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id)));
+}
+
+/// The user themself as an occupant, also where the network has not said anything of them.
+pub(super) fn self_present(room: &Room) -> Present {
+    room.get(&room.nickname).cloned().unwrap_or_else(|| Present {
+        resource: room.resource_of(&room.nickname),
+        role: crate::model::Role::default(),
+        affiliation: crate::model::Affiliation::default(),
+        presence: crate::model::Presence::ONLINE,
+        contact: None,
+        avatar: None,
+        confirmed: true,
+    })
+}
+
+/// Asks the network to let the user in, if there is one to ask.
+pub(super) fn begin(room: &mut Room, cx: &mut Cx<'_>) {
+    if !cx.online || room.state == State::Joining || room.state == State::Joined {
+        return;
+    }
+    room.doubt_everybody();
+    room.state = State::Joining;
+    let join = JoinRoom {
+        room: room.id.clone(),
+        nickname: room.nickname.clone(),
+        password: room.password.clone(),
+    };
+    cx.requests.send(
+        Verb::JoinRoom(join),
+        Pending::Room(RoomRequest::Join(room.node.clone())),
+        cx.out,
+    );
+}
+
+pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, outcome: Outcome) {
+    let Some(room) = rooms.rooms.get_mut(node) else { return };
+    if room.state != State::Joining {
+        return;
+    }
+    let failed = match outcome {
+        Ok(Answer::Joined(joined)) => {
+            complete(room, cx, joined.nickname);
+            return;
+        }
+        Ok(
+            Answer::Done
+            | Answer::Sent(_)
+            | Answer::Profile(_)
+            | Answer::Contacts(_)
+            | Answer::Rooms(_)
+            | Answer::RoomInfo(_)
+            | Answer::History(_),
+        ) => OpError::new(OpErrorKind::Internal, "The network's backend gave a wrong answer."),
+        Err(failed) => failed,
+    };
+    if again_later(room, cx, &failed) {
+        return;
+    }
+    let Some(room) = rooms.rooms.remove(node) else { return };
+    cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id.clone())));
+    if room.was_in {
+        expel(room, cx, &[], &failed.text);
+        return;
+    }
+    for viewer in &room.viewers {
+        let to = cx.user.with_resource(&viewer.resource);
+        let mut stanza_error = op_error(&failed);
+        if failed.kind == OpErrorKind::NotFound || failed.kind == OpErrorKind::Conflict {
+            stanza_error.by = Some(show::room_jid(&room, cx).into());
+        }
+        show::join_error(&room, &viewer.asked, to, stanza_error, cx);
+    }
+}
+
+/// Whether a failed join is tried again by itself: the user was in before or is not looking, and it may work later.
+fn again_later(room: &mut Room, cx: &Cx<'_>, failed: &OpError) -> bool {
+    if failed.retry == Retry::Never || !(room.was_in || room.viewers.is_empty()) {
+        return false;
+    }
+    room.failures += 1;
+    let mut pause = FIRST_PAUSE
+        .saturating_mul(1 << room.failures.min(10).saturating_sub(1))
+        .min(LONGEST_PAUSE);
+    if let Retry::After(wish) = failed.retry {
+        pause = pause.max(wish.min(LONGEST_PAUSE));
+    }
+    let again_at = if cx.online { Some(cx.now.mono + pause) } else { None };
+    room.state = State::Lost { again_at };
+    true
+}
+
+/// The network has let the user in: shows the room to who waits for it, and the difference to who saw it before.
+fn complete(room: &mut Room, cx: &mut Cx<'_>, nickname: Nickname) {
+    room.state = State::Joined;
+    room.failures = 0;
+    if room.nickname != nickname {
+        if room.was_in && room.get(&room.nickname).is_some_and(|p| !p.confirmed) {
+            // Another name than last time: to who has been looking it is a change.
+            let old = room.nickname.clone();
+            room.remove(&nickname);
+            super::event::renamed(room, cx, &old, &nickname);
+        }
+        room.nickname = nickname.clone();
+    }
+    if room.get(&nickname).is_none_or(|p| !p.confirmed) {
+        let known = room.get(&nickname).cloned();
+        let mut me = Occupant::new(room.id.clone(), nickname.clone());
+        if let Some(known) = known {
+            (me.role, me.affiliation) = (known.role, known.affiliation);
+        }
+        room.put(me);
+    }
+    for (_, gone) in room.take_unconfirmed() {
+        let stanza = show::unavailable(room, &gone, Gone::default(), cx);
+        show::to_viewers(room, &stanza, cx);
+    }
+    room.was_in = true;
+    show_room(room, cx);
+    let stored = StoredRoom {
+        id: room.id.clone(),
+        nickname,
+        password: room.password.clone(),
+    };
+    cx.out.push(Output::Store(StoreRequest::SaveRoom(stored)));
+    line::send_waiting(room, cx);
+}
+
+/// Shows the room to every resource that has not been shown it: the others, oneself, history, subject.
+pub(super) fn show_room(room: &mut Room, cx: &mut Cx<'_>) {
+    let waiting: Vec<ResourcePart> = room.viewers.iter().filter(|v| !v.shown).map(|v| v.resource.clone()).collect();
+    for resource in waiting {
+        let to = cx.user.with_resource(&resource);
+        let others: Vec<_> = room
+            .everybody()
+            .filter(|(nickname, _)| !room.is_self(nickname))
+            .map(|(nickname, present)| (nickname.clone(), present.clone()))
+            .collect();
+        let mut open = false;
+        for (nickname, present) in &others {
+            open |= present.contact.is_some();
+            let mut stanza = show::available(room, nickname, present, &[], cx);
+            stanza.to = Some(to.clone().into());
+            show::say(cx, stanza);
+        }
+        let me = self_present(room);
+        let Some(viewer) = room.viewers.iter().find(|v| v.resource == resource) else {
+            continue;
+        };
+        let mut codes = Vec::with_capacity(3);
+        if open || me.contact.is_some() {
+            codes.push(code::NON_ANONYMOUS);
+        }
+        codes.push(code::SELF);
+        if viewer.asked != me.resource {
+            codes.push(code::NICKNAME_ASSIGNED);
+        }
+        let nickname = room.nickname.clone();
+        let mut stanza = show::available(room, &nickname, &me, &codes, cx);
+        stanza.to = Some(to.clone().into());
+        show::say(cx, stanza);
+        for (_, line) in chosen_history(room, viewer, cx) {
+            let mut line = line.clone();
+            line.to = Some(to.clone().into());
+            show::say(cx, line);
+        }
+        let mut subject = show::subject(room, cx);
+        subject.to = Some(to.into());
+        show::say(cx, subject);
+        if let Some(viewer) = room.viewers.iter_mut().find(|v| v.resource == resource) {
+            viewer.shown = true;
+            viewer.history = None;
+        }
+    }
+}
+
+/// The part of the history a resource asked for (XEP-0045 7.2.13).
+fn chosen_history<'a>(
+    room: &'a Room,
+    viewer: &Viewer,
+    cx: &Cx<'_>,
+) -> Vec<&'a (crate::model::Timestamp, xmpp_parsers::message::Message)> {
+    let wish = viewer.history.clone().unwrap_or_else(History::new);
+    let mut characters = 0;
+    let mut oldest = i64::MIN;
+    if let Some(seconds) = wish.seconds {
+        oldest = cx.now.wall.as_millis() - i64::from(seconds) * 1000;
+    }
+    if let Some(since) = &wish.since {
+        oldest = oldest.max(since.0.timestamp_millis());
+    }
+    let mut lines: Vec<_> = room
+        .history
+        .iter()
+        .rev()
+        .take(wish.maxstanzas.map_or(usize::MAX, |n| n as usize))
+        .take_while(|(at, _)| at.as_millis() >= oldest)
+        .take_while(|(_, line)| {
+            characters += line.bodies.values().map(String::len).sum::<usize>();
+            wish.maxchars.is_none_or(|max| characters <= max as usize)
+        })
+        .collect();
+    lines.reverse();
+    lines
+}
+
+/// The user is out: tells every resource that looks, with these codes besides 110, and answers what waits.
+pub(super) fn expel(mut room: Room, cx: &mut Cx<'_>, codes: &[&str], reason: &str) {
+    let me = self_present(&room);
+    let mut all = vec![code::SELF];
+    all.extend_from_slice(codes);
+    let reason_text = Some(reason).filter(|r| !r.is_empty());
+    let stanza = show::unavailable(
+        &room,
+        &me,
+        Gone {
+            codes: &all,
+            reason: reason_text,
+            ..Gone::default()
+        },
+        cx,
+    );
+    for viewer in &room.viewers {
+        let to = cx.user.with_resource(&viewer.resource);
+        if viewer.shown {
+            let mut copy = stanza.clone();
+            copy.to = Some(to.into());
+            show::say(cx, copy);
+        } else {
+            show::join_error(
+                &room,
+                &viewer.asked,
+                to,
+                error(DefinedCondition::RecipientUnavailable, reason),
+                cx,
+            );
+        }
+    }
+    line::forget_waiting(&mut room, cx, None, reason);
+}
