@@ -25,6 +25,7 @@ pub use kinds::{LogFormat, LogLevel, Mode, Node, Nodes, StayConnected, StorageUr
 pub use layers::{ENVIRONMENT_PREFIX, Origin};
 pub use load::{Loaded, Loader, MAX_FILE_BYTES};
 pub use options::BackendOptions;
+pub(crate) use options::names_a_secret;
 pub use reference::reference;
 pub use schema::Entry;
 pub use sections::{Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Upload};

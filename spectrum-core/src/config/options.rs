@@ -65,7 +65,7 @@ impl fmt::Debug for BackendOptions {
 }
 
 /// Whether a free-form key looks as if its value were a secret: it is then hidden and refused on the command line.
-pub(super) fn names_a_secret(key: &str) -> bool {
+pub(crate) fn names_a_secret(key: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key).to_ascii_lowercase();
     let ends = ["password", "secret", "token", "passwd", "passphrase", "credentials"];
     ends.iter().any(|end| last.ends_with(end)) || last == "key" || last.ends_with("_key")
