@@ -8,6 +8,15 @@ use crate::model::{
     AssignmentId, ContactUpdate, FormAnswers, LegacyName, LoginPrompt, Presence, PromptId, RequestId, Secret, UserKey,
 };
 
+/// The lowest version of the native dialect that is spoken here.
+pub const MIN_VERSION: u32 = 1;
+
+/// The highest version of the native dialect that is spoken here.
+pub const MAX_VERSION: u32 = 1;
+
+/// `[backend.options]`: dotted keys and their values. Any of them may be a secret.
+pub type Options = BTreeMap<String, Secret>;
+
 /// Who is to be logged in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoginRequest {
@@ -30,8 +39,13 @@ pub struct LoginRequest {
 /// From the main process to a backend.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToBackend {
-    /// The version chosen; the first frame of the native dialect.
-    Version(u32),
+    /// The version chosen and what the backend is configured with; the core's first frame in the native dialect.
+    Version {
+        /// One between the ends of [`FromBackend::Hello`].
+        version: u32,
+        /// `[backend.options]` of the instance. They travel here, so that no secret is ever in an argument or a variable.
+        options: Options,
+    },
     /// Logs a user in.
     Login(Box<LoginRequest>),
     /// A verb of a user.
@@ -93,14 +107,19 @@ pub struct ResourceUse {
 /// From a backend to the main process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FromBackend {
-    /// What it is; the first frame of the native dialect.
-    Info {
+    /// The versions it speaks; its first frame in the native dialect, answered by [`ToBackend::Version`].
+    Hello {
         /// Lowest version it speaks.
         min: u32,
         /// Highest version it speaks.
         max: u32,
-        /// What the network is and can do.
-        info: Box<BackendInfo>,
+    },
+    /// What the network is and can do, once the backend is ready for logins. A later one replaces it.
+    Info(Box<BackendInfo>),
+    /// The backend cannot work with its options, and ends.
+    Refused {
+        /// Why, for whoever runs the instance.
+        text: String,
     },
     /// The network has accepted the user.
     LoggedIn {
