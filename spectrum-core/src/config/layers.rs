@@ -9,6 +9,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::error::{ConfigError, Problem};
 use super::locate::Locator;
+use super::unknown;
 
 const ENVIRONMENT: &str = "environment";
 const COMMAND_LINE: &str = "command line";
@@ -62,11 +63,10 @@ impl Layers {
         let environment = Layer::new(
             ENVIRONMENT,
             environment.iter().filter_map(|(name, value)| {
-                let key = name.strip_prefix(ENVIRONMENT_PREFIX)?;
-                Some((
-                    key.to_ascii_lowercase().split("__").map(str::to_owned).collect(),
-                    value.as_str(),
-                ))
+                let key = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_ascii_lowercase();
+                // A variable that resembles no key and names no table belongs to somebody else, such as a test suite.
+                let ours = key.contains("__") || unknown::nearest(&key).is_some();
+                ours.then(|| (key.split("__").map(str::to_owned).collect(), value.as_str()))
             }),
         );
         let set = Layer::new(

@@ -64,7 +64,8 @@ A value is taken from the last of these that has it:
 
 1. the default below,
 2. the file,
-3. an environment variable: `SPECTRUM_` and the key in capitals, with `__` for each dot (`SPECTRUM_GATEWAY__SECRET`),
+3. an environment variable: `SPECTRUM_` and the key in capitals, with `__` for each dot (`SPECTRUM_GATEWAY__SECRET`);
+   one without `__` that resembles no key is somebody else's and ignored,
 4. `--set key=value` on the command line, except for secrets, because every user of the machine can read a command line.
 
 `check` prints every value in force and where it came from, with secrets hidden. Unknown keys, wrong types and contradictions are

@@ -217,8 +217,23 @@ fn unknown_environment_variable_is_named_as_a_variable() {
 }
 
 #[test]
+fn variable_with_one_underscore_too_few_is_an_error() {
+    let error = with_environment(GATEWAY, &[("SPECTRUM_GATEWAY_SECRET", "x")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "environment variable SPECTRUM_GATEWAY_SECRET: gateway_secret: unknown key; did you mean SPECTRUM_GATEWAY__SECRET?"
+    );
+}
+
+#[test]
 fn other_environment_variables_are_ignored() {
-    assert!(with_environment(GATEWAY, &[("HOME", "/root"), ("PATH", "/bin")]).is_ok());
+    assert!(
+        with_environment(
+            GATEWAY,
+            &[("HOME", "/root"), ("PATH", "/bin"), ("SPECTRUM_TESTS_REQUIRE", "all")]
+        )
+        .is_ok()
+    );
 }
 
 #[test]

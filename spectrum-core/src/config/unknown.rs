@@ -83,7 +83,7 @@ fn report(key: &str, value: &Raw, layers: &Layers, problems: &mut Vec<Problem>) 
 }
 
 /// The declared key that looks most like `key`, if one looks like it at all.
-fn nearest(key: &str) -> Option<String> {
+pub(super) fn nearest(key: &str) -> Option<String> {
     let last = key.rsplit('.').next().unwrap_or(key);
     keys()
         .map(|(name, known)| {
