@@ -79,7 +79,11 @@ pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option
 fn occupant_is(room: &mut Room, cx: &mut Cx<'_>, occupant: Occupant) {
     let nickname = occupant.nickname.clone();
     let changed = room.put(occupant);
-    if !changed || room.state != State::Joined {
+    if !changed {
+        return;
+    }
+    if room.state != State::Joined {
+        room.mark_unseen(&nickname);
         return;
     }
     let Some(present) = room.get(&nickname).cloned() else { return };

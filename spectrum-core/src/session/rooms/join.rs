@@ -212,6 +212,7 @@ pub(super) fn self_present(room: &Room) -> Present {
         contact: None,
         avatar: None,
         confirmed: true,
+        unseen: false,
     })
 }
 
@@ -314,6 +315,11 @@ fn complete(room: &mut Room, cx: &mut Cx<'_>, nickname: Nickname) {
     }
     for (_, gone) in room.take_unconfirmed() {
         let stanza = show::unavailable(room, &gone, Gone::default(), cx);
+        show::to_viewers(room, &stanza, cx);
+    }
+    for (other, present) in room.take_unseen() {
+        let codes: &[&str] = if room.is_self(&other) { &[code::SELF] } else { &[] };
+        let stanza = show::available(room, &other, &present, codes, cx);
         show::to_viewers(room, &stanza, cx);
     }
     room.was_in = true;

@@ -10,6 +10,8 @@ mod join;
 mod line;
 mod room;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -62,6 +62,8 @@ pub(super) struct Present {
     pub(super) avatar: Option<AvatarHash>,
     /// Reported since the last join: who is not, has left in between.
     pub(super) confirmed: bool,
+    /// Not shown yet to who has been looking since before the join.
+    pub(super) unseen: bool,
 }
 
 /// A line of the user's that is on its way and comes back from the backend as an event.
@@ -208,6 +210,7 @@ impl Room {
                 contact: occupant.contact,
                 avatar: occupant.avatar,
                 confirmed: true,
+                unseen: false,
             },
         );
         true
@@ -236,6 +239,24 @@ impl Room {
             self.nickname = new.clone();
         }
         Some(before)
+    }
+
+    /// Somebody is new or different, and nobody has been shown it.
+    pub(super) fn mark_unseen(&mut self, nickname: &Nickname) {
+        if let Some(present) = self.present.get_mut(nickname) {
+            present.unseen = true;
+        }
+    }
+
+    /// Who is new or different since they were shown last.
+    pub(super) fn take_unseen(&mut self) -> Vec<(Nickname, Present)> {
+        let unseen = self.present.iter_mut().filter(|(_, p)| p.unseen);
+        unseen
+            .map(|(nickname, present)| {
+                present.unseen = false;
+                (nickname.clone(), present.clone())
+            })
+            .collect()
     }
 
     /// Nobody counts as confirmed any more: the room is about to be joined again.
