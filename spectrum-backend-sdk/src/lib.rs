@@ -2,3 +2,4 @@
 
 pub use spectrum_core::backend::*;
 pub use spectrum_core::model;
+pub use spectrum_core::tasks;

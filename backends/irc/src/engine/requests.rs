@@ -1,0 +1,821 @@
+//! What the session asks of a network, and the replies that end it. Requests under way are the engine's.
+
+use std::time::{Duration, Instant};
+
+use spectrum_backend_sdk::model::{
+    Affiliation, Chat, ContactId, Profile, Role, RoomId, RoomInfo, RoomSummary, Secret, Sent, Standing,
+};
+use spectrum_backend_sdk::{Answer, Certainty, OpError, OpErrorKind, Outcome, Retry, VERB_DEADLINE};
+
+use super::{Effect, Engine, Now};
+use crate::caps::Caps;
+use crate::line::{BadParam, Draft, Line};
+use crate::outbox::{Confirm, RequestNo};
+use crate::text;
+
+/// How long lines may wait for their turn: what would take longer is refused at once rather than cut off half-sent.
+const PATIENCE: Duration = Duration::from_secs(VERB_DEADLINE.as_secs() * 3 / 4);
+
+/// Requests under way on one connection. The session runs at most 8 verbs at once; this is a guard, not a queue.
+const MAX_PENDING: usize = 64;
+
+/// Rooms kept of a list; the rest of it is dropped.
+const MAX_ROOMS: usize = 5_000;
+
+/// How long a list of rooms is good for.
+const LIST_AGE: Duration = Duration::from_secs(300);
+
+/// After how long a list that did not end is given up.
+const LIST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long to wait after the server said that it has no time.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Facts kept of one person.
+const MAX_NOTES: usize = 16;
+
+/// A request to one network. Names are those of the network.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    /// Say this.
+    Send { chat: Chat, target: String, body: String },
+    /// Join a channel.
+    Join {
+        id: RoomId,
+        channel: String,
+        key: Option<Secret>,
+    },
+    /// Leave a channel.
+    Leave { channel: String },
+    /// Set a topic.
+    Topic { channel: String, text: String },
+    /// Take another nickname.
+    Nick { nick: String },
+    /// Invite somebody.
+    Invite { channel: String, nick: String },
+    /// Throw somebody out.
+    Kick {
+        channel: String,
+        nick: String,
+        reason: Option<String>,
+    },
+    /// Change what somebody may do.
+    Standing {
+        channel: String,
+        nick: String,
+        standing: Standing,
+        reason: Option<String>,
+    },
+    /// List channels.
+    List,
+    /// Describe a channel.
+    Info { channel: String },
+    /// Describe a person.
+    Whois { nick: String },
+    /// Be away with this text, or be there.
+    Away { text: Option<String> },
+    /// Watch whether somebody is there.
+    Watch { id: ContactId, nick: String },
+    /// Do so no longer.
+    Unwatch { nick: String },
+}
+
+/// What a request under way waits for. Names are folded.
+#[derive(Debug)]
+pub(super) enum Op {
+    Message {
+        target: Box<str>,
+        sent: Sent,
+        is_single: bool,
+    },
+    Join {
+        key: Box<str>,
+        id: RoomId,
+    },
+    Leave {
+        key: Box<str>,
+    },
+    Topic {
+        key: Box<str>,
+    },
+    Nick,
+    Invite {
+        key: Box<str>,
+        nick: Box<str>,
+    },
+    Kick {
+        key: Box<str>,
+        nick: Box<str>,
+        is_ban: bool,
+    },
+    Modes {
+        key: Box<str>,
+        nick: Box<str>,
+    },
+    List,
+    Info {
+        key: Box<str>,
+    },
+    Whois {
+        nick: Box<str>,
+        profile: Box<Profile>,
+        found: bool,
+    },
+    Away,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) no: RequestNo,
+    pub(super) op: Op,
+}
+
+/// The list of channels: one request to the server at a time serves all who ask.
+#[derive(Debug, Default)]
+pub(super) struct RoomList {
+    running: Option<ListRun>,
+    known: Option<(Instant, Vec<RoomSummary>)>,
+}
+
+#[derive(Debug)]
+struct ListRun {
+    /// The one channel asked for, folded; `None` for all.
+    only: Option<Box<str>>,
+    rows: Vec<RoomSummary>,
+    started: Instant,
+}
+
+impl Op {
+    /// The command it was sent as.
+    fn command(&self) -> &'static str {
+        match self {
+            Self::Message { .. } => "PRIVMSG",
+            Self::Join { .. } => "JOIN",
+            Self::Leave { .. } => "PART",
+            Self::Topic { .. } => "TOPIC",
+            Self::Nick => "NICK",
+            Self::Invite { .. } => "INVITE",
+            Self::Kick { .. } => "KICK",
+            Self::Modes { .. } => "MODE",
+            Self::List | Self::Info { .. } => "LIST",
+            Self::Whois { .. } => "WHOIS",
+            Self::Away => "AWAY",
+        }
+    }
+
+    /// Whether this numeric can be the answer to it; `names` says whether the reply names a folded name.
+    fn is_refused_by(&self, numeric: u16, names: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Message { target, .. } => {
+                matches!(numeric, 401 | 402 | 404 | 406..=408 | 413..=415 | 477 | 486 | 489 | 492 | 499 | 531 | 573 | 716 | 742)
+                    && names(target)
+                    || matches!(numeric, 411 | 412 | 417)
+            }
+            Self::Join { key, .. } => {
+                matches!(numeric, 403 | 405 | 407 | 437 | 470 | 471 | 473..=477 | 479 | 480 | 485 | 489 | 495 | 500 | 517..=520)
+                    && names(key)
+            }
+            Self::Leave { key } => matches!(numeric, 403 | 442) && names(key),
+            Self::Topic { key } => matches!(numeric, 403 | 404 | 442 | 477 | 482) && names(key),
+            Self::Nick => matches!(numeric, 430..=433 | 435 | 436 | 438 | 439 | 447 | 484) || numeric == 437 && !names(""),
+            Self::Invite { key, nick } => {
+                numeric == 401 && names(nick) || matches!(numeric, 403 | 442 | 443 | 482 | 485 | 518) && names(key)
+            }
+            Self::Kick { key, nick, .. } => {
+                numeric == 401 && names(nick) || matches!(numeric, 403 | 441 | 442 | 482 | 484 | 485) && names(key)
+            }
+            Self::Modes { key, nick } => {
+                numeric == 401 && names(nick)
+                    || matches!(numeric, 403 | 441 | 442 | 467 | 472 | 477 | 478 | 482 | 484 | 485 | 499 | 696) && names(key)
+            }
+            Self::List | Self::Info { .. } => numeric == 416,
+            Self::Whois { nick, .. } => matches!(numeric, 401 | 402 | 406) && names(nick),
+            Self::Away => false,
+        }
+    }
+}
+
+impl From<BadParam> for OpError {
+    fn from(bad: BadParam) -> Self {
+        Self::new(OpErrorKind::Invalid, format!("{bad}."))
+    }
+}
+
+impl Engine {
+    /// Takes on a request; it is answered by an effect, sooner or later, exactly once.
+    pub(crate) fn ask(&mut self, no: RequestNo, ask: Ask, now: Now) {
+        let started = if self.is_closed() {
+            Err(OpError::not_connected("The connection to IRC is gone."))
+        } else if self.pending.len() >= MAX_PENDING {
+            Err(busy())
+        } else {
+            self.start(no, ask, now)
+        };
+        match started {
+            Ok(None) => {}
+            Ok(Some(answer)) => self.effects.push_back(Effect::Answer(no, Ok(answer))),
+            Err(error) => self.effects.push_back(Effect::Answer(no, Err(error))),
+        }
+    }
+
+    /// Begins a request; an answer means that there is nothing to wait for.
+    fn start(&mut self, no: RequestNo, ask: Ask, now: Now) -> Result<Option<Answer>, OpError> {
+        match ask {
+            Ask::Send { chat, target, body } => return self.send(no, &chat, &target, &body),
+            Ask::Join { id, channel, key } => return self.join(no, id, &channel, key.as_ref()),
+            Ask::Leave { channel } => {
+                let folded = self.fold(&channel);
+                if !self.channels.contains_key(&folded) {
+                    return Ok(Some(Answer::Done));
+                }
+                let line = Draft::new("PART").param(&channel)?.finish();
+                self.begin(no, Op::Leave { key: folded }, vec![line], Confirm::Fence)?;
+            }
+            Ask::Topic { channel, text } => {
+                let line = Draft::new("TOPIC")
+                    .param(&channel)?
+                    .trailing(&text::clean(&text.replace(['\r', '\n'], " ")))
+                    .finish();
+                if text.len() > self.isupport.topic_len {
+                    return Err(OpError::new(OpErrorKind::TooLong, "The topic is too long for this network."));
+                }
+                let key = self.fold(&channel);
+                self.begin(no, Op::Topic { key }, vec![line], Confirm::Fence)?;
+            }
+            Ask::Nick { nick } => {
+                if nick == self.nick.as_str() {
+                    return Ok(Some(Answer::Done));
+                }
+                let line = Draft::new("NICK").param(&nick)?.finish();
+                self.begin(no, Op::Nick, vec![line], Confirm::Fence)?;
+            }
+            Ask::Invite { channel, nick } => {
+                let line = Draft::new("INVITE").param(&nick)?.param(&channel)?.finish();
+                let op = Op::Invite {
+                    key: self.fold(&channel),
+                    nick: self.fold(&nick),
+                };
+                self.begin(no, op, vec![line], Confirm::Fence)?;
+            }
+            Ask::Kick { channel, nick, reason } => {
+                let line = kick_line(&channel, &nick, reason.as_deref())?;
+                let op = Op::Kick {
+                    key: self.fold(&channel),
+                    nick: self.fold(&nick),
+                    is_ban: false,
+                };
+                self.begin(no, op, vec![line], Confirm::Fence)?;
+            }
+            Ask::Standing {
+                channel,
+                nick,
+                standing,
+                reason,
+            } => {
+                return self.set_standing(no, &channel, &nick, standing, reason.as_deref());
+            }
+            Ask::List => {
+                if let Some((at, rooms)) = &self.room_list.known
+                    && now.mono < *at + LIST_AGE
+                {
+                    return Ok(Some(Answer::Rooms(rooms.clone())));
+                }
+                self.pending.push_back(Pending { no, op: Op::List });
+                self.run_list(now)?;
+            }
+            Ask::Info { channel } => {
+                let key = self.fold(&channel);
+                if let Some(known) = self.channels.get(&key).filter(|c| c.is_synced) {
+                    return Ok(Some(Answer::RoomInfo(RoomInfo {
+                        name: Some(known.name.clone()),
+                        subject: (!known.topic.text.is_empty()).then(|| known.topic.text.clone()),
+                        occupants: u32::try_from(known.members.len()).ok(),
+                        password_protected: known.modes.keyed,
+                        members_only: known.modes.invite_only,
+                        moderated: known.modes.moderated,
+                        hidden: known.modes.hidden,
+                    })));
+                }
+                if !self.isupport.is_channel(&channel) {
+                    return Err(OpError::new(
+                        OpErrorKind::NotFound,
+                        "This is not the name of a room on this network.",
+                    ));
+                }
+                Draft::new("LIST").param(&channel)?;
+                self.pending.push_back(Pending {
+                    no,
+                    op: Op::Info { key },
+                });
+                self.run_list(now)?;
+            }
+            Ask::Whois { nick } => {
+                // The nickname twice: only its own server knows how long somebody has been idle.
+                let line = Draft::new("WHOIS").param(&nick)?.param(&nick)?.finish();
+                let op = Op::Whois {
+                    nick: self.fold(&nick),
+                    profile: Box::default(),
+                    found: false,
+                };
+                self.begin(no, op, vec![line], Confirm::Reply)?;
+            }
+            Ask::Away { text } => {
+                let text = text.map(|t| text::clean(&t.replace(['\r', '\n'], " ")).into_owned());
+                if self.away == text {
+                    return Ok(Some(Answer::Done));
+                }
+                let line = text
+                    .as_deref()
+                    .map_or_else(|| "AWAY".to_owned(), |t| Draft::new("AWAY").trailing(t).finish());
+                self.begin(no, Op::Away, vec![line], Confirm::Fence)?;
+                self.away = text;
+            }
+            Ask::Watch { id, nick } => {
+                let mut lines = Vec::new();
+                let update = self.watches.add(id, &nick, self.isupport.casemap, now.mono, &mut lines);
+                lines.into_iter().for_each(|line| self.outbox.background(line));
+                self.effects
+                    .extend(update.map(|u| Effect::Event(spectrum_backend_sdk::Event::Contact(u))));
+                return Ok(Some(Answer::Done));
+            }
+            Ask::Unwatch { nick } => {
+                let mut lines = Vec::new();
+                self.watches.remove(&nick, self.isupport.casemap, &mut lines);
+                lines.into_iter().for_each(|line| self.outbox.background(line));
+                return Ok(Some(Answer::Done));
+            }
+        }
+        Ok(None)
+    }
+
+    fn begin(&mut self, no: RequestNo, op: Op, lines: Vec<String>, confirm: Confirm) -> Result<(), OpError> {
+        if !self.outbox.has_room(lines.len(), PATIENCE) {
+            return Err(busy());
+        }
+        self.outbox.push(no, lines, confirm);
+        self.pending.push_back(Pending { no, op });
+        Ok(())
+    }
+
+    fn send(&mut self, no: RequestNo, chat: &Chat, target: &str, body: &str) -> Result<Option<Answer>, OpError> {
+        let folded = self.fold(target);
+        if self.isupport.is_channel(target) {
+            if !self.channels.contains_key(&folded) {
+                return Err(OpError::new(OpErrorKind::NotAllowed, "You are not in this room."));
+            }
+        } else {
+            self.remember_side_talk(chat, target);
+        }
+        let draft = Draft::new("PRIVMSG").param(target)?;
+        let texts = text::outgoing_lines(body, self.text_budget(target));
+        if texts.is_empty() {
+            return Ok(Some(Answer::Sent(Sent::default())));
+        }
+        if !self.outbox.could_take(texts.len(), PATIENCE) {
+            let text = format!(
+                "The message makes {} lines on IRC, more than can be sent without being thrown out.",
+                texts.len()
+            );
+            return Err(OpError::new(OpErrorKind::TooLong, text));
+        }
+        let has_echo = self.caps.has(Caps::ECHO_MESSAGE);
+        let has_labels = has_echo && self.caps.has(Caps::LABELED_RESPONSE);
+        let lines: Vec<_> = texts
+            .iter()
+            .map(|text| {
+                let line = draft.clone().trailing(text).finish();
+                if has_labels { format!("@label={} {line}", no.0) } else { line }
+            })
+            .collect();
+        let op = Op::Message {
+            target: folded,
+            sent: Sent::default(),
+            is_single: lines.len() == 1,
+        };
+        self.begin(no, op, lines, if has_echo { Confirm::Echo } else { Confirm::Fence })?;
+        Ok(None)
+    }
+
+    fn join(&mut self, no: RequestNo, id: RoomId, channel: &str, key: Option<&Secret>) -> Result<Option<Answer>, OpError> {
+        if !self.isupport.is_channel(channel) || channel.contains(',') {
+            let starts: Vec<_> = self.isupport.chantypes.chars().map(String::from).collect();
+            let text = format!("Rooms of this network begin with {}.", starts.join(" or "));
+            return Err(OpError::new(OpErrorKind::NotFound, text));
+        }
+        let folded = self.fold(channel);
+        if let Some(known) = self.channels.get_mut(&folded) {
+            known.is_wanted = true;
+            known.id = id.clone();
+            let is_synced = known.is_synced;
+            self.pending.push_back(Pending {
+                no,
+                op: Op::Join { key: folded.clone(), id },
+            });
+            if is_synced {
+                self.tell_room(&folded);
+            }
+            return Ok(None);
+        }
+        let mut draft = Draft::new("JOIN").param(channel)?;
+        if let Some(key) = key.filter(|k| !k.is_empty()) {
+            draft = draft
+                .param(key.expose())
+                .map_err(|_| OpError::new(OpErrorKind::NotAuthorized, "IRC passwords have no spaces."))?;
+        }
+        self.begin(no, Op::Join { key: folded, id }, vec![draft.finish()], Confirm::Reply)?;
+        Ok(None)
+    }
+
+    fn set_standing(
+        &mut self,
+        no: RequestNo,
+        channel: &str,
+        nick: &str,
+        standing: Standing,
+        reason: Option<&str>,
+    ) -> Result<Option<Answer>, OpError> {
+        let (key, nick_key) = (self.fold(channel), self.fold(nick));
+        let Some(room) = self.channels.get(&key) else {
+            return Err(OpError::new(OpErrorKind::NotAllowed, "You are not in this room."));
+        };
+        let Some(member) = room.members.get(&nick_key) else {
+            return Err(OpError::new(OpErrorKind::NotFound, format!("{nick} is not in this room.")));
+        };
+        if standing == Standing::Affiliation(Affiliation::Outcast) {
+            let mask = member
+                .host
+                .as_deref()
+                .map_or_else(|| format!("{nick}!*@*"), |host| format!("*!*@{host}"));
+            let ban = Draft::new("MODE").param(channel)?.param("+b")?.param(&mask)?.finish();
+            let op = Op::Kick {
+                key,
+                nick: nick_key,
+                is_ban: true,
+            };
+            self.begin(no, op, vec![ban, kick_line(channel, nick, reason)?], Confirm::Fence)?;
+            return Ok(None);
+        }
+        let has = |mode: char| self.isupport.has_prefix(mode);
+        let now: Vec<char> = member.modes(&self.isupport).collect();
+        let keep = |drop: &str| now.iter().copied().filter(|m| !drop.contains(*m)).collect::<Vec<_>>();
+        let mut then = match standing {
+            Standing::Role(Role::Moderator) => keep(""),
+            Standing::Role(Role::Participant) => keep("yYqaoh"),
+            Standing::Role(Role::Visitor)
+            | Standing::Affiliation(Affiliation::None | Affiliation::Outcast | Affiliation::Member) => Vec::new(),
+            Standing::Affiliation(Affiliation::Owner) => keep(""),
+            Standing::Affiliation(Affiliation::Admin) => keep("q"),
+        };
+        let wanted = match standing {
+            Standing::Role(Role::Moderator)
+                if !now.is_empty() && now.iter().any(|m| self.isupport.rank(*m) <= self.isupport.rank('o')) =>
+            {
+                None
+            }
+            Standing::Role(Role::Moderator) => Some(if has('h') { 'h' } else { 'o' }),
+            Standing::Role(Role::Participant) if room.modes.moderated => Some('v'),
+            Standing::Role(Role::Participant | Role::Visitor) => None,
+            Standing::Affiliation(Affiliation::Owner) => Some(if has('q') { 'q' } else { 'o' }),
+            Standing::Affiliation(Affiliation::Admin) => Some('o'),
+            Standing::Affiliation(Affiliation::Member) => Some('v'),
+            Standing::Affiliation(Affiliation::None | Affiliation::Outcast) => None,
+        };
+        then.extend(wanted.filter(|m| !then.contains(m)));
+        if standing == Standing::Role(Role::Visitor) && !room.modes.moderated {
+            return Err(OpError::new(
+                OpErrorKind::NotAllowed,
+                "Everybody may speak in this room as long as it is not moderated (+m).",
+            ));
+        }
+        let mut changes: Vec<(char, char)> = now.iter().filter(|m| !then.contains(m)).map(|m| ('-', *m)).collect();
+        changes.extend(then.iter().filter(|m| !now.contains(m)).map(|m| ('+', *m)));
+        if changes.is_empty() {
+            return Ok(Some(Answer::Done));
+        }
+        let mut lines = Vec::new();
+        for some in changes.chunks(self.isupport.modes.max(1)) {
+            let letters: String = some.iter().flat_map(|(sign, mode)| [*sign, *mode]).collect();
+            let draft = Draft::new("MODE").param(channel)?.param(&letters)?;
+            lines.push(some.iter().try_fold(draft, |draft, _| draft.param(nick))?.finish());
+        }
+        self.begin(no, Op::Modes { key, nick: nick_key }, lines, Confirm::Fence)?;
+        Ok(None)
+    }
+
+    /// Ends a request.
+    pub(super) fn finish(&mut self, no: RequestNo, outcome: Outcome) {
+        if let Some(at) = self.pending.iter().position(|p| p.no == no) {
+            self.pending.remove(at);
+            self.outbox.withdraw(no);
+            self.effects.push_back(Effect::Answer(no, outcome));
+        }
+    }
+
+    /// Ends all requests of a kind; true if there was one.
+    pub(super) fn finish_all(&mut self, is_meant: impl Fn(&Op) -> bool, outcome: &Outcome) -> bool {
+        let meant: Vec<_> = self.pending.iter().filter(|p| is_meant(&p.op)).map(|p| p.no).collect();
+        for no in &meant {
+            self.finish(*no, outcome.clone());
+        }
+        !meant.is_empty()
+    }
+
+    /// The server has seen all lines of a request and refused none of them.
+    pub(super) fn fenced(&mut self, no: RequestNo) {
+        let Some(pending) = self.pending.iter().find(|p| p.no == no) else {
+            return;
+        };
+        let outcome = match &pending.op {
+            Op::Message { sent, .. } => Ok(Answer::Sent(sent.clone())),
+            Op::Nick => Err(OpError::new(
+                OpErrorKind::NotAllowed,
+                "The server did not change the nickname.",
+            )),
+            Op::Leave { key } => {
+                let key = key.clone();
+                self.channels.remove(&key);
+                Ok(Answer::Done)
+            }
+            Op::Topic { .. } | Op::Invite { .. } | Op::Kick { .. } | Op::Modes { .. } | Op::Away => Ok(Answer::Done),
+            // Ended by replies of their own, which may come much later.
+            Op::Join { .. } | Op::List | Op::Info { .. } | Op::Whois { .. } => return,
+        };
+        self.finish(no, outcome);
+    }
+
+    /// A labelled answer without content: the line was taken, and there is no echo of it.
+    pub(super) fn acknowledged(&mut self, line: &Line<'_>) {
+        let Some(no) = self.labelled(line) else { return };
+        if self.outbox.awaits_echo(no)
+            && self.outbox.echoed(no)
+            && let Some(Pending {
+                op: Op::Message { sent, .. },
+                ..
+            }) = self.pending.iter().find(|p| p.no == no)
+        {
+            let sent = sent.clone();
+            self.finish(no, Ok(Answer::Sent(sent)));
+        }
+    }
+
+    fn labelled(&self, line: &Line<'_>) -> Option<RequestNo> {
+        line.tag("label").and_then(|l| l.parse().ok()).map(RequestNo)
+    }
+
+    /// Replies that say that a request has succeeded.
+    pub(super) fn confirmed(&mut self, numeric: u16, line: &Line<'_>) {
+        if numeric == 341 {
+            // Servers differ in the order of nickname and channel.
+            let (a, b) = (self.fold(line.param(1)), self.fold(line.param(2)));
+            let is_meant =
+                |op: &Op| matches!(op, Op::Invite { key, nick } if (*key == b && *nick == a) || (*key == a && *nick == b));
+            self.finish_all(is_meant, &Ok(Answer::Done));
+        } else if let Some(no) = self.pending.iter().find(|p| matches!(p.op, Op::Away)).map(|p| p.no) {
+            self.finish(no, Ok(Answer::Done));
+        }
+    }
+
+    /// Replies that say that a request has failed. What belongs to none is about lines nobody waits for.
+    pub(super) fn refused(&mut self, numeric: u16, line: &Line<'_>) {
+        let casemap = self.isupport.casemap;
+        let names = |folded: &str| line.params().iter().skip(1).any(|p| *casemap.fold(p) == *folded);
+        let names_command = |op: &Op| matches!(numeric, 263 | 421 | 461) && line.param(1).eq_ignore_ascii_case(op.command());
+        let about_channel = self.isupport.is_channel(line.param(1));
+        let labelled = self.labelled(line);
+        let meant = self.pending.iter().find(|p| match labelled {
+            Some(no) => p.no == no,
+            None => {
+                self.outbox.is_written(p.no)
+                    && (names_command(&p.op)
+                        || p.op
+                            .is_refused_by(numeric, |n| if n.is_empty() { about_channel } else { names(n) }))
+            }
+        });
+        let Some(pending) = meant else {
+            if matches!(numeric, 263 | 416) {
+                self.room_list.running = None;
+            }
+            return;
+        };
+        let mut error = OpError::new(kind_of(numeric), text::clean(line.last()).into_owned());
+        if error.kind == OpErrorKind::RateLimited {
+            error.retry = Retry::After(TRY_AGAIN);
+        }
+        let no = pending.no;
+        match &pending.op {
+            Op::Message { is_single, .. } => {
+                if !is_single {
+                    error.certainty = Certainty::MaybeSent;
+                }
+                if error.kind == OpErrorKind::MembersOnly {
+                    error.kind = OpErrorKind::NotAllowed;
+                }
+            }
+            Op::Join { .. } if numeric == 470 => {
+                error.text = format!("This room sends everybody to {}.", line.param(2));
+                if let Ok(draft) = Draft::new("PART").param(line.param(2)) {
+                    self.outbox.push_silent(draft.finish());
+                }
+            }
+            Op::List | Op::Info { .. } => self.room_list.running = None,
+            Op::Join { .. }
+            | Op::Leave { .. }
+            | Op::Topic { .. }
+            | Op::Nick
+            | Op::Invite { .. }
+            | Op::Kick { .. }
+            | Op::Modes { .. }
+            | Op::Whois { .. }
+            | Op::Away => {}
+        }
+        self.finish(no, Err(error));
+    }
+
+    /// A standard reply: `FAIL command code ... :text`.
+    pub(super) fn failed(&mut self, line: &Line<'_>) {
+        let text = text::clean(line.last()).into_owned();
+        let labelled = self.labelled(line);
+        let command = line.param(0);
+        let meant = self.pending.iter().find(|p| match labelled {
+            Some(no) => p.no == no,
+            None => self.outbox.is_written(p.no) && p.op.command().eq_ignore_ascii_case(command),
+        });
+        match meant.map(|p| p.no) {
+            Some(no) => self.finish(no, Err(OpError::new(OpErrorKind::NotAllowed, text))),
+            None => self.notice(text),
+        }
+    }
+
+    /// Starts the next list that somebody waits for, unless one is under way.
+    fn run_list(&mut self, now: Now) -> Result<(), OpError> {
+        if self
+            .room_list
+            .running
+            .as_ref()
+            .is_some_and(|run| now.mono < run.started + LIST_TIMEOUT)
+        {
+            return Ok(());
+        }
+        let next = self.pending.iter().find_map(|p| match &p.op {
+            Op::List => Some((p.no, None)),
+            Op::Info { key } => Some((p.no, Some(key.clone()))),
+            _ => None,
+        });
+        let Some((no, only)) = next else { return Ok(()) };
+        let line = match &only {
+            Some(channel) => Draft::new("LIST").param(channel)?.finish(),
+            None => "LIST".to_owned(),
+        };
+        if !self.outbox.has_room(1, PATIENCE) {
+            self.pending.retain(|p| p.no != no);
+            return Err(busy());
+        }
+        self.outbox.push(no, vec![line], Confirm::Reply);
+        self.room_list.running = Some(ListRun {
+            only,
+            rows: Vec::new(),
+            started: now.mono,
+        });
+        Ok(())
+    }
+
+    /// A line of a list of channels: 321, 322 `me #room 12 :[+nt] topic`, 323.
+    pub(super) fn list_line(&mut self, numeric: u16, line: &Line<'_>, now: Now) {
+        let Some(run) = &mut self.room_list.running else { return };
+        if numeric == 322 {
+            if run.rows.len() < MAX_ROOMS && self.isupport.is_channel(line.param(1)) {
+                let topic = text::clean(line.param(3));
+                // Some servers put the modes in front.
+                let topic = topic
+                    .strip_prefix("[+")
+                    .and_then(|t| t.split_once(']'))
+                    .map_or(&*topic, |(_, t)| t)
+                    .trim();
+                run.rows.push(RoomSummary {
+                    id: self.scope.room(line.param(1)),
+                    name: Some(line.param(1).to_owned()),
+                    occupants: line.param(2).parse().ok(),
+                    subject: (!topic.is_empty()).then(|| topic.to_owned()),
+                });
+            }
+            return;
+        }
+        if numeric != 323 {
+            return;
+        }
+        let Some(run) = self.room_list.running.take() else { return };
+        if let Some(only) = run.only {
+            let found = run
+                .rows
+                .iter()
+                .find(|r| r.name.as_deref().is_some_and(|n| *self.isupport.casemap.fold(n) == *only));
+            let outcome = match found {
+                Some(row) => Ok(Answer::RoomInfo(RoomInfo {
+                    name: row.name.clone(),
+                    subject: row.subject.clone(),
+                    occupants: row.occupants,
+                    ..RoomInfo::default()
+                })),
+                None => Err(OpError::new(OpErrorKind::NotFound, "There is no such room, or it is hidden.")),
+            };
+            self.finish_all(|op| matches!(op, Op::Info { key } if *key == only), &outcome);
+        } else {
+            let outcome = Ok(Answer::Rooms(run.rows.clone()));
+            self.room_list.known = Some((now.mono, run.rows));
+            self.finish_all(|op| matches!(op, Op::List), &outcome);
+        }
+        // Whoever asked for something else meanwhile; a queue without room refuses them.
+        while let Err(error) = self.run_list(now) {
+            if let Some(no) = self
+                .pending
+                .iter()
+                .find(|p| matches!(p.op, Op::List | Op::Info { .. }))
+                .map(|p| p.no)
+            {
+                self.finish(no, Err(error));
+            }
+        }
+    }
+
+    /// A line about a person: 311 name, 312 server, 313 operator, 317 idle, 319 channels, 330 account, 301 away, 318 end.
+    pub(super) fn whois_line(&mut self, numeric: u16, line: &Line<'_>) {
+        let key = self.fold(line.param(1));
+        let asked = self.pending.iter_mut().find_map(|p| match &mut p.op {
+            Op::Whois { nick, profile, found } if *nick == key => Some((p.no, profile, found)),
+            _ => None,
+        });
+        let Some((no, profile, found)) = asked else { return };
+        let last = text::clean(line.last()).into_owned();
+        let mut note = |label: &str, value: String| {
+            if profile.notes.len() < MAX_NOTES && !value.is_empty() {
+                profile.notes.push((label.to_owned(), value));
+            }
+        };
+        match numeric {
+            311 => {
+                *found = true;
+                note("Address", format!("{}@{}", line.param(2), line.param(3)));
+                profile.nickname = Some(line.param(1).to_owned());
+                profile.full_name = (!last.is_empty()).then_some(last);
+            }
+            301 => note("Away", last),
+            312 => note("Server", line.param(2).to_owned()),
+            313 | 335 | 671 => note("Status", last),
+            317 => {
+                if let Ok(seconds) = line.param(2).parse::<u64>() {
+                    note("Idle", idle(seconds));
+                }
+            }
+            319 => note("Rooms", last),
+            330 => note("Account", line.param(2).to_owned()),
+            318 => {
+                let outcome = if *found {
+                    Ok(Answer::Profile(std::mem::take(&mut **profile)))
+                } else {
+                    Err(OpError::new(OpErrorKind::NotFound, "There is nobody of this name."))
+                };
+                self.finish(no, outcome);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn busy() -> OpError {
+    OpError::new(OpErrorKind::RateLimited, "Too much is waiting to be sent to IRC already.").retry(Retry::After(TRY_AGAIN))
+}
+
+fn kick_line(channel: &str, nick: &str, reason: Option<&str>) -> Result<String, BadParam> {
+    let draft = Draft::new("KICK").param(channel)?.param(nick)?;
+    Ok(match reason.map(text::clean).filter(|r| !r.is_empty()) {
+        Some(reason) => draft.trailing(&reason).finish(),
+        None => draft.finish(),
+    })
+}
+
+fn idle(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// What an error numeric says in the words of the core.
+fn kind_of(numeric: u16) -> OpErrorKind {
+    match numeric {
+        401..=403 | 406..=408 | 441 => OpErrorKind::NotFound,
+        413..=415 | 411 | 412 | 430..=432 | 461 | 472 | 476 | 479 | 696 => OpErrorKind::Invalid,
+        417 => OpErrorKind::TooLong,
+        421 => OpErrorKind::Unsupported,
+        433 | 435..=437 | 443 | 467 => OpErrorKind::Conflict,
+        263 | 438 | 439 | 480 | 500 => OpErrorKind::RateLimited,
+        471 | 478 => OpErrorKind::Full,
+        473 | 477 | 520 => OpErrorKind::MembersOnly,
+        474 => OpErrorKind::Banned,
+        475 => OpErrorKind::NotAuthorized,
+        _ => OpErrorKind::NotAllowed,
+    }
+}
