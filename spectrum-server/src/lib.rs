@@ -1,1 +1,16 @@
-//! Skeleton.
+//! Server mode: an XMPP server whose users log in with their accounts of a legacy network.
+//!
+//! [`Server`] is the [`Instance`](spectrum_core::instance::Instance). A client's stream is owned by one task; what
+//! sessions say reaches it through a bounded outbox, so that no session ever waits for a client.
+
+mod carbons;
+mod client;
+mod clients;
+mod face;
+mod listener;
+mod server;
+mod service;
+mod tls;
+
+pub use face::ServerFace;
+pub use server::Server;
