@@ -2,13 +2,14 @@
 //! programs with the echo backend of `examples/`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use minidom::Element;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{Mode, Person, Stage};
@@ -35,6 +36,7 @@ pub struct GatewayStage {
     pump: JoinHandle<()>,
     writer: Arc<Mutex<OwnedWriteHalf>>,
     people: People,
+    reading: watch::Sender<bool>,
     instance: Instance,
 }
 
@@ -47,6 +49,14 @@ impl GatewayStage {
     /// # Errors
     /// If the programs are not built or do not come up.
     pub async fn start() -> Outcome<Self> {
+        Self::with_backend(&native_echo()?).await
+    }
+
+    /// Starts a gateway with this `[backend]` in its configuration.
+    ///
+    /// # Errors
+    /// If the programs are not built or do not come up.
+    pub async fn with_backend(backend: &str) -> Outcome<Self> {
         let host = ComponentHost::listen(SECRET).await?;
         let scratch = Scratch::new("gateway")?;
         let configuration = format!(
@@ -56,7 +66,7 @@ impl GatewayStage {
              [registration]\nallow = [\"{USERS_DOMAIN}\"]\n{common}",
             port = host.port()?,
             folder = scratch.path().display(),
-            common = common(&scratch)?,
+            common = common(&scratch, backend),
         );
         let mut instance = Instance::start("spectrum-gateway", scratch, &configuration)?;
         let component = tokio::select! {
@@ -66,13 +76,59 @@ impl GatewayStage {
             }
         };
         let people = People::default();
-        let (writer, pump) = pump(component, Arc::clone(&people));
+        let (reading, is_reading) = watch::channel(true);
+        let (writer, pump) = pump(component, Arc::clone(&people), is_reading);
         Ok(Self {
             pump,
             writer,
             people,
+            reading,
             instance,
         })
+    }
+
+    /// Stops reading what the gateway says, as an XMPP server that hangs.
+    pub fn stop_reading(&self) {
+        self.reading.send_replace(false);
+    }
+
+    /// Ends [`GatewayStage::stop_reading`].
+    pub fn go_on_reading(&self) {
+        self.reading.send_replace(true);
+    }
+
+    /// Sends a stanza, well-formed or not, in a user's name: `from` is put after the name of its first tag.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_raw(&self, from: &str, stanza: &str) -> Outcome<()> {
+        let name_end = stanza.find([' ', '/', '>']).unwrap_or(stanza.len());
+        let (name, rest) = stanza.split_at(name_end);
+        self.writer
+            .lock()
+            .await
+            .write_all(format!("{name} from='{}'{rest}", escape(from)).as_bytes())
+            .await?;
+        Ok(())
+    }
+
+    /// Sends a message `huge` with a body of so many bytes to the echo contact.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_huge(&self, from: &str, bytes: usize) -> Outcome<()> {
+        let mut writer = self.writer.lock().await;
+        let head = format!(
+            "<message from='{}' to='echo@{TRANSPORT}' type='chat' id='huge'><body>",
+            escape(from)
+        );
+        writer.write_all(head.as_bytes()).await?;
+        let chunk = vec![b'x'; 1024 * 1024];
+        for _ in 0..bytes / chunk.len() {
+            writer.write_all(&chunk).await?;
+        }
+        writer.write_all(b"</body></message>").await?;
+        Ok(())
     }
 
     /// The instance that runs.
@@ -98,19 +154,45 @@ impl GatewayStage {
     }
 }
 
-/// Configuration that both modes share.
-fn common(scratch: &Scratch) -> Outcome<String> {
+/// The `[backend]` part of a configuration: a network that echoes, of `examples/`, over the native wire.
+///
+/// # Errors
+/// If it is not built.
+pub fn native_echo() -> Outcome<String> {
     Ok(format!(
-        "[backend]\ncommand = [\"{echo}\"]\n[backend.options]\ncontacts = 3\n\
-         [log]\nfile = \"{log}\"\nlevel = \"debug\"\n[control]\nsocket = \"{socket}\"\n",
-        echo = built("echo-backend")?.display(),
-        log = scratch.text("instance.log"),
-        socket = scratch.text("control.sock"),
+        "[backend]\ncommand = [\"{}\"]\n[backend.options]\ncontacts = 3\n",
+        built("echo-backend")?.display()
     ))
 }
 
+/// The same network in Python, over Spectrum 2's protocol. It writes what it is told to `log`. `wrapper` comes before its
+/// command.
+pub fn spectrum2_echo(wrapper: &[&str], log: &Path) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends/spectrum2_echo.py");
+    let mut command: Vec<String> = wrapper.iter().map(|part| format!("{part:?}")).collect();
+    command.push("\"/usr/bin/python3\"".to_owned());
+    command.push(format!("{script:?}"));
+    format!(
+        "[backend]\ncommand = [{}]\nwire = \"spectrum2\"\n[backend.options.echo]\ncontacts = 3\nlog = {log:?}\n",
+        command.join(", ")
+    )
+}
+
+/// Configuration that both modes share.
+fn common(scratch: &Scratch, backend: &str) -> String {
+    format!(
+        "{backend}[log]\nfile = \"{log}\"\nlevel = \"debug\"\n[control]\nsocket = \"{socket}\"\n",
+        log = scratch.text("instance.log"),
+        socket = scratch.text("control.sock"),
+    )
+}
+
 /// Gives each stanza of the gateway to the people it is for, and answers in the place of their server.
-fn pump(component: HostedComponent, people: People) -> (Arc<Mutex<OwnedWriteHalf>>, JoinHandle<()>) {
+fn pump(
+    component: HostedComponent,
+    people: People,
+    mut is_reading: watch::Receiver<bool>,
+) -> (Arc<Mutex<OwnedWriteHalf>>, JoinHandle<()>) {
     let (mut reader, writer, mut splitter) = component.into_parts();
     let writer = Arc::new(Mutex::new(writer));
     let answers = Arc::clone(&writer);
@@ -140,6 +222,9 @@ fn pump(component: HostedComponent, people: People) -> (Arc<Mutex<OwnedWriteHalf
                 for (_, queue) in queues {
                     let _ = queue.send(stanza.clone()).await;
                 }
+            }
+            if is_reading.wait_for(|reading| *reading).await.is_err() {
+                return;
             }
             match tokio::io::AsyncReadExt::read(&mut reader, &mut buffer).await {
                 Ok(got) if got > 0 => splitter.push(&buffer[..got]),
@@ -288,6 +373,14 @@ impl ServerStage {
     /// # Errors
     /// If the programs are not built or do not come up.
     pub async fn start() -> Outcome<Self> {
+        Self::with_backend(&native_echo()?).await
+    }
+
+    /// Starts a server with this `[backend]` in its configuration.
+    ///
+    /// # Errors
+    /// If the programs are not built or do not come up.
+    pub async fn with_backend(backend: &str) -> Outcome<Self> {
         let scratch = Scratch::new("server")?;
         let port = Port::free()?;
         let certificates = Certificates::make(&scratch.join("tls"), &Account::own(), &[TRANSPORT])?;
@@ -297,7 +390,7 @@ impl ServerStage {
              [storage]\nurl = \"none\"\n{common}",
             certificate = certificates.certificate.display(),
             key = certificates.key.display(),
-            common = common(&scratch)?,
+            common = common(&scratch, backend),
         );
         let mut instance = Instance::start("spectrum-server", scratch, &configuration)?;
         let number = port.number();
