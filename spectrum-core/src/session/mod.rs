@@ -3,11 +3,32 @@
 //! [`Session::handle`] takes one input and appends what is to be done. It knows no mode: what differs is spelled by the
 //! [`Face`](crate::face::Face) and told in [`FaceTraits`]. One file per concern; what they share during one input is [`Cx`].
 
+mod caps;
+mod contacts;
+mod conversation;
+mod cx;
+mod fingerprint;
+mod held;
+mod history;
 mod input;
+mod life;
+mod login;
 mod names;
+mod outbox;
 mod output;
+mod parts;
+mod payload;
 mod pending;
-pub mod rooms;
+mod prompt;
+mod query;
+mod resources;
+mod rooms;
+mod roster;
+mod subscription;
+mod text;
+
+#[cfg(test)]
+mod tests;
 
 pub use input::{Account, Input, StoredContact, StoredName, StoredRoom, Ticket};
 pub use names::NameTable;
@@ -19,8 +40,13 @@ use std::time::Duration;
 use jid::BareJid;
 
 use crate::backend::BackendInfo;
-use crate::face::FaceTraits;
+use crate::face::{FaceTraits, ResourceView};
 use crate::model::Timestamp;
+use login::State;
+use parts::Parts;
+
+/// What a user is told whose session could not take what the network sent.
+const OVERFLOW: &str = "The network sent more than could be taken in. Log in again to go on.";
 
 /// The time of an input, given by whoever has a clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +93,14 @@ pub struct SessionLimits {
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { resources: 32, contacts: 20_000, rooms: 1_000, requests: 1_024, held_messages: 100, held_bytes: 1 << 20 }
+        Self {
+            resources: 32,
+            contacts: 20_000,
+            rooms: 1_000,
+            requests: 1_024,
+            held_messages: 100,
+            held_bytes: 1 << 20,
+        }
     }
 }
 
@@ -98,27 +131,106 @@ pub struct SessionSeed {
 #[derive(Debug)]
 pub struct Session {
     user: BareJid,
+    config: Arc<SessionConfig>,
+    info: Arc<BackendInfo>,
+    names: NameTable,
+    requests: pending::Requests,
+    parts: Parts,
+    online: bool,
 }
 
 impl Session {
     /// Of this user, not begun yet.
-    pub fn new(_seed: &SessionSeed, user: BareJid) -> Self {
-        Self { user }
+    pub fn new(seed: &SessionSeed, user: BareJid) -> Self {
+        Self {
+            user,
+            config: Arc::clone(&seed.config),
+            info: Arc::clone(&seed.info),
+            names: NameTable::new(&seed.info),
+            requests: pending::Requests::default(),
+            parts: Parts::new(&seed.info),
+            online: false,
+        }
     }
 
     /// Handles one input and appends what is to be done.
-    pub fn handle(&mut self, _input: Input, _now: Now, out: &mut Vec<Output>) {
-        let _ = &self.user;
-        out.push(Output::Close(CloseReason::Ended));
+    pub fn handle(&mut self, input: Input, now: Now, out: &mut Vec<Output>) {
+        if self.parts.login.state == State::Over {
+            return;
+        }
+        if let Input::Assigned(info) = &input {
+            self.set_network(info);
+        }
+        let alive = matches!(input, Input::User(_));
+        let cx = &mut Cx {
+            config: &self.config,
+            user: &self.user,
+            info: &self.info,
+            names: &mut self.names,
+            requests: &mut self.requests,
+            out,
+            now,
+            online: self.online,
+        };
+        let parts = &mut self.parts;
+        match input {
+            Input::Start => parts.start(cx),
+            Input::Authenticate { ticket, name, password } => parts.authenticate(cx, ticket, name, password),
+            Input::Abandoned(ticket) => parts.abandoned(cx, ticket),
+            Input::User(stanza) => parts.user(cx, *stanza),
+            Input::ResourceLost(resource) => parts.resource_lost(cx, &resource),
+            Input::Loaded(account) => parts.loaded(cx, account),
+            Input::StoreFailed(reason) => parts.store_failed(cx, &reason),
+            Input::Assigned(_) => parts.assigned(cx),
+            Input::NotAssigned(reason) => parts.not_assigned(cx, reason),
+            Input::Link(input) => parts.link(cx, input),
+            Input::Tick => parts.tick(cx),
+            Input::Registration(account) => parts.registration(cx, account),
+            Input::XmppLost => parts.xmpp_lost(),
+            Input::XmppBack => parts.xmpp_back(cx),
+            Input::Overflow => parts.finish(cx, CloseReason::Overflow, Some(OVERFLOW.to_owned())),
+            Input::End(reason) => parts.finish(cx, CloseReason::Ended, Some(reason)),
+        }
+        parts.watch_linger(cx, alive);
+        self.online = cx.online;
     }
 
     /// When the next [`Input::Tick`] is due, counted like [`Now::mono`].
     pub fn next_deadline(&self) -> Option<Duration> {
-        None
+        let parts = &self.parts;
+        if parts.login.state == State::Over {
+            return None;
+        }
+        let messages = if self.online {
+            parts.conversations.next_deadline()
+        } else {
+            None
+        };
+        parts
+            .login
+            .next_deadline()
+            .into_iter()
+            .chain(messages)
+            .chain(parts.rooms.next_deadline())
+            .min()
     }
 
-    /// The user's available resources.
-    pub fn resources(&self) -> &[crate::face::ResourceView] {
-        &[]
+    /// The user's available resources, and those that have asked for the roster and are not available yet.
+    pub fn resources(&self) -> &[ResourceView] {
+        self.parts.resources.views()
+    }
+
+    /// Whether the network has accepted the user.
+    pub fn is_online(&self) -> bool {
+        self.online
+    }
+
+    fn set_network(&mut self, info: &Arc<BackendInfo>) {
+        if Arc::ptr_eq(&self.info, info) || *self.info == **info {
+            return;
+        }
+        self.info = Arc::clone(info);
+        self.names.set_network(info);
+        self.parts.contacts.set_network(info);
     }
 }

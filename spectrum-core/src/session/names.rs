@@ -13,6 +13,7 @@ use jid::NodePart;
 use crate::backend::BackendInfo;
 use crate::jid as text;
 use crate::model::{CaseMapping, LegacyName};
+use crate::session::fingerprint::fingerprint;
 use crate::session::{Output, StoreRequest, StoredName};
 
 /// Entries of a table. Beyond them spellings are forgotten first: a forgotten name is only small where it was capital.
@@ -269,17 +270,6 @@ fn base32(mut number: u64) -> String {
             char::from(digit)
         })
         .collect()
-}
-
-/// FNV-1a with a last mix: the same on every machine and in every version, because suffixes are made of it.
-fn fingerprint(text: &str, round: u64) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ round.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for byte in text.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    }
-    hash ^= hash >> 32;
-    hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
-    hash ^ (hash >> 32)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use crate::backend::link::LinkRequest;
 use crate::backend::{OpError, OpErrorKind, Retry, Verb};
-use crate::model::{MessageId, RequestId};
-use crate::session::{Now, Output};
+use crate::model::{Chat, ContactId, MessageId, RequestId};
 use crate::session::rooms::RoomRequest;
+use crate::session::{Now, Output};
 use crate::stanza::Stanza;
 
 /// What the outcome of a request is for.
@@ -16,8 +16,28 @@ pub(crate) enum Pending {
     Nobody,
     /// An IQ of the user: success is an empty result unless the answer carries something.
     Iq(Box<Stanza>),
+    /// A stanza of the user that only a failure answers.
+    Tell(Box<Stanza>),
     /// A message in the outbox.
     Message(MessageId),
+    /// Somebody's profile, for an IQ.
+    Profile {
+        /// Whose.
+        of: Chat,
+        /// The request of the user.
+        iq: Box<Stanza>,
+    },
+    /// The rooms there are, for an IQ.
+    RoomList(Box<Stanza>),
+    /// A contact to be added, renamed or removed by a roster set.
+    Roster(Box<Stanza>),
+    /// A contact that the user wants to see.
+    Subscribe {
+        /// Whom.
+        contact: ContactId,
+        /// The request of the user.
+        presence: Box<Stanza>,
+    },
     /// Something about a room.
     Room(RoomRequest),
 }
@@ -35,7 +55,10 @@ impl Requests {
         self.last += 1;
         let request = RequestId(self.last);
         self.open.insert(request, pending);
-        out.push(Output::Link(LinkRequest::Verb { request, verb: Box::new(verb) }));
+        out.push(Output::Link(LinkRequest::Verb {
+            request,
+            verb: Box::new(verb),
+        }));
         request
     }
 
@@ -49,6 +72,13 @@ impl Requests {
     /// What this outcome is for; `None` for one that nobody asked for.
     pub(crate) fn take(&mut self, request: RequestId) -> Option<Pending> {
         self.open.remove(&request)
+    }
+
+    /// Everything that has no outcome yet, in the order of asking: the assignment is over.
+    pub(crate) fn take_all(&mut self) -> Vec<Pending> {
+        let mut open: Vec<_> = std::mem::take(&mut self.open).into_iter().collect();
+        open.sort_unstable_by_key(|(request, _)| *request);
+        open.into_iter().map(|(_, pending)| pending).collect()
     }
 
     /// How many have no outcome yet.

@@ -160,6 +160,13 @@ impl Rooms {
         }
     }
 
+    /// Whether this resource is in any room.
+    pub(crate) fn is_seen_by(&self, resource: &ResourceRef) -> bool {
+        self.rooms
+            .values()
+            .any(|room| room.viewers.iter().any(|viewer| *viewer.resource == *resource))
+    }
+
     /// The session ends: everybody who looks is told, and what waits is answered.
     pub(crate) fn close(&mut self, cx: &mut Cx<'_>, reason: &str) {
         for (_, room) in self.rooms.drain() {

@@ -1,0 +1,220 @@
+//! From the user to a contact: messages (RFC 6121 5), and what is said about them: corrections (XEP-0308), retractions
+//! (XEP-0424), reactions (XEP-0444), receipts (XEP-0184), markers (XEP-0333), typing (XEP-0085), attention (XEP-0224).
+
+use jid::NodePart;
+use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use super::Conversations;
+use super::parts::Parts;
+use crate::backend::Verb;
+use crate::model::{
+    Capability, Chat, ContactId, Edit, Marker, MarkerKind, MessageId, Origin, OutgoingMessage, Reactions, Reply, Retraction,
+};
+use crate::session::Cx;
+use crate::session::history::{MAX_ID_BYTES, Own};
+use crate::session::outbox::{Bounds, Entry};
+use crate::session::pending::Pending;
+use crate::stanza::{Stanza, error, op_error};
+
+impl Conversations {
+    /// A message of the user to a contact.
+    pub(crate) fn from_user(&mut self, cx: &mut Cx<'_>, node: &NodePart, message: Message) {
+        match message.type_ {
+            MessageType::Chat | MessageType::Normal | MessageType::Headline => {}
+            MessageType::Groupchat => {
+                let text = "You are not in this room.";
+                return cx.refuse(&Stanza::Message(message), error(DefinedCondition::NotAcceptable, text));
+            }
+            // A message of ours did not arrive. The network is not told: most have no word for it.
+            MessageType::Error => return,
+        }
+        let contact = ContactId::from(&cx.names.name_of(node));
+        let chat = Chat::Contact(contact.clone());
+        let parts = Parts::of(&message);
+        if let Some(id) = parts.retracts {
+            return self.retract(cx, chat, id, &message);
+        }
+        if let Some((id, emojis)) = &parts.reactions {
+            let id = self.history.for_network(&chat, id);
+            let verb = Verb::React(Reactions {
+                chat,
+                nickname: None,
+                id,
+                emojis: emojis.clone(),
+                origin: Origin::Other,
+            });
+            return self.say_about(cx, Capability::Reactions, "The network has no reactions.", verb, &message);
+        }
+        let text = parts.text(&message, cx.can(Capability::Replies));
+        if parts.attention && (text.is_empty() || cx.can(Capability::Attention)) {
+            let text = Some(text).filter(|t| !t.is_empty());
+            let verb = Verb::CallAttention { contact, text };
+            return self.say_about(
+                cx,
+                Capability::Attention,
+                "The network cannot call for attention.",
+                verb,
+                &message,
+            );
+        }
+        if text.is_empty() && parts.attachments.is_empty() {
+            return self.signs(cx, chat, &parts);
+        }
+        match parts.replaces.and_then(|id| self.history.by_client(&chat, id)).cloned() {
+            Some(own) => self.correct(cx, &own, text, &message),
+            None => self.send(cx, chat, text, &message, parts),
+        }
+    }
+
+    /// Puts a message into the outbox and remembers its ids.
+    fn send(&mut self, cx: &mut Cx<'_>, chat: Chat, body: String, stanza: &Message, parts: Parts<'_>) {
+        let id = cx.requests.message_id(cx.now);
+        let client = stanza
+            .id
+            .as_ref()
+            .map(|id| id.0.as_str())
+            .filter(|id| id.len() <= MAX_ID_BYTES)
+            .or(parts.origin_id);
+        let own = Own {
+            chat: chat.clone(),
+            core: id.clone(),
+            client: client.unwrap_or(id.as_str()).into(),
+            network: None,
+        };
+        let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|to| Reply {
+            to: self.history.for_network(&chat, to),
+            author: None,
+        });
+        let message = OutgoingMessage {
+            chat,
+            id,
+            body,
+            xhtml: parts.xhtml.filter(|_| cx.can(Capability::Xhtml)),
+            attachments: parts.attachments,
+            reply,
+            wants_receipt: parts.wants_receipt && cx.can(Capability::Receipts),
+        };
+        let limits = &cx.config.limits;
+        let messages = if cx.online { limits.requests } else { limits.held_messages };
+        let bounds = Bounds {
+            messages,
+            bytes: limits.held_bytes,
+        };
+        match self.outbox.accept(
+            Entry {
+                message,
+                stanza: Box::new(envelope(stanza)),
+            },
+            bounds,
+        ) {
+            Ok(()) => {
+                self.history.sent(own);
+                self.flush(cx);
+            }
+            Err(entry) => {
+                let text = "Too many messages wait for the network already.";
+                cx.refuse(
+                    &Stanza::Message(*entry.stanza),
+                    error(DefinedCondition::ResourceConstraint, text),
+                );
+            }
+        }
+    }
+
+    /// A new text for one of the user's messages: in place while it waits, else said to the network, or sent as a message
+    /// of its own where the network knows no corrections.
+    fn correct(&mut self, cx: &mut Cx<'_>, own: &Own, body: String, stanza: &Message) {
+        // The next correction may refer to either id (XEP-0308 3), so both lead to the same message.
+        if let Some(id) = stanza
+            .id
+            .as_ref()
+            .map(|id| id.0.as_str())
+            .filter(|id| id.len() <= MAX_ID_BYTES && *own.client != **id)
+        {
+            self.history.sent(Own {
+                client: id.into(),
+                ..own.clone()
+            });
+        }
+        if let Some(waiting) = self.outbox.waiting(&own.core) {
+            waiting.body = body;
+            return;
+        }
+        if !cx.can(Capability::Edits) {
+            let parts = Parts::of(stanza);
+            return self.send(cx, own.chat.clone(), body, stanza, parts);
+        }
+        let edit = Edit {
+            chat: own.chat.clone(),
+            nickname: None,
+            id: own.core.clone(),
+            body,
+            origin: Origin::Other,
+        };
+        self.say_about(cx, Capability::Edits, "", Verb::Edit(edit), stanza);
+    }
+
+    fn retract(&mut self, cx: &mut Cx<'_>, chat: Chat, id: &str, stanza: &Message) {
+        let id: MessageId = self.history.for_network(&chat, id);
+        if self.outbox.withdraw(&id) {
+            return;
+        }
+        let verb = Verb::Retract(Retraction {
+            chat,
+            nickname: None,
+            id,
+            reason: None,
+            origin: Origin::Other,
+        });
+        self.say_about(
+            cx,
+            Capability::Retractions,
+            "The network cannot take messages back.",
+            verb,
+            stanza,
+        );
+    }
+
+    /// Something about a message, whose failure is told.
+    fn say_about(&mut self, cx: &mut Cx<'_>, needed: Capability, without: &str, verb: Verb, stanza: &Message) {
+        let stanza = Stanza::Message(envelope(stanza));
+        if !cx.can(needed) {
+            return cx.refuse(&stanza, error(DefinedCondition::FeatureNotImplemented, without));
+        }
+        if let Err((failed, _)) = cx.ask(verb, Pending::Tell(Box::new(stanza.clone()))) {
+            cx.refuse(&stanza, op_error(&failed));
+        }
+    }
+
+    /// What goes with no text: typing, receipts and markers. Worth nothing later, so it goes now or not at all.
+    fn signs(&mut self, cx: &mut Cx<'_>, chat: Chat, parts: &Parts<'_>) {
+        if cx.can(Capability::Markers) {
+            let read = parts.displayed.map(|id| (id, MarkerKind::Displayed));
+            if let Some((id, kind)) = read.or_else(|| parts.received.map(|id| (id, MarkerKind::Delivered))) {
+                let id = self.history.for_network(&chat, id);
+                let marker = Marker {
+                    chat: chat.clone(),
+                    nickname: None,
+                    id,
+                    kind,
+                    origin: Origin::Other,
+                };
+                cx.try_ask(Verb::Mark(marker));
+            }
+        }
+        if let Some(state) = parts.state {
+            if cx.can(Capability::ChatStates) {
+                cx.try_ask(Verb::SetChatState { chat, state });
+            }
+        }
+    }
+}
+
+/// A message without its content: enough to answer it.
+fn envelope(message: &Message) -> Message {
+    let mut envelope = Message::new_with_type(message.type_.clone(), message.to.clone());
+    envelope.from.clone_from(&message.from);
+    envelope.id.clone_from(&message.id);
+    envelope
+}

@@ -1,0 +1,356 @@
+//! Messages of the user on their way to the network. Owned by the session.
+//!
+//! Every message has a fate: it waits, is handed over, and then is done or has failed; a failure is told to its sender.
+//! Messages of one chat go one after the other, so that one which has to be sent again stays ahead of the next. A message
+//! that may have been sent is not sent again unless the network says that this is harmless.
+//!
+//! [`Outbox`] is the interface: what is in memory here can be kept in a journal behind the same verbs.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use xmpp_parsers::message::Message;
+
+use crate::backend::{Certainty, OpError, Retry};
+use crate::model::{MessageId, OutgoingMessage};
+
+/// Times a message is sent again after the network asked for patience.
+const MAX_ATTEMPTS: u8 = 8;
+
+/// How long a message waits that failed for want of a connection, should the connection not turn out to be lost.
+const WHEN_CONNECTED: Duration = Duration::from_secs(5);
+
+/// Longest time that a network can make a message wait.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+/// A message and what is needed to tell of its fate.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Entry {
+    /// What is sent.
+    pub(crate) message: OutgoingMessage,
+    /// The stanza it came in, without its content: an error is answered to it.
+    pub(crate) stanza: Box<Message>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.message.body.len() + self.message.xhtml.as_ref().map_or(0, String::len) + 256
+    }
+}
+
+/// Bounds of an outbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bounds {
+    /// Messages.
+    pub(crate) messages: usize,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+}
+
+/// What has become of a message that was handed over.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Fate {
+    /// It is with the network.
+    Done,
+    /// It is sent again, before the next of its chat.
+    Waits,
+    /// It is not sent again: the sender is to be told.
+    Failed(Box<Entry>, OpError),
+}
+
+/// Keeps messages until their fate is known.
+pub(crate) trait Outbox: fmt::Debug + Send {
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// Gives it back if there are as many as may be.
+    fn accept(&mut self, entry: Entry, bounds: Bounds) -> Result<(), Box<Entry>>;
+
+    /// The next message that may be sent at this time; it counts as handed over.
+    fn hand_over(&mut self, now: Duration) -> Option<OutgoingMessage>;
+
+    /// What was handed over could not even be asked for: it waits again, and nothing of its chat overtakes it.
+    fn give_back(&mut self, id: &MessageId, until: Duration);
+
+    /// How a message that was handed over has fared.
+    fn settle(&mut self, id: &MessageId, failed: Option<OpError>, now: Duration, idempotent: bool) -> Option<Fate>;
+
+    /// Everybody may try again at once: there is a new connection.
+    fn connected(&mut self);
+
+    /// A message that has not been handed over yet, for a change of its text.
+    fn waiting(&mut self, id: &MessageId) -> Option<&mut OutgoingMessage>;
+
+    /// Takes a message back that has not been handed over yet.
+    fn withdraw(&mut self, id: &MessageId) -> bool;
+
+    /// When a message that waits for a time may be sent.
+    fn next_deadline(&self) -> Option<Duration>;
+
+    /// Empties it: the session is over.
+    fn close(&mut self) -> Vec<Entry>;
+}
+
+/// An outbox in memory: it survives everything but the main process.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryOutbox {
+    /// In the order of acceptance.
+    slots: VecDeque<Slot>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    state: State,
+    attempts: u8,
+    /// An earlier message of the same chat is not done yet.
+    behind: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// May be sent from this time on.
+    Waiting(Duration),
+    HandedOver,
+}
+
+impl MemoryOutbox {
+    fn position(&self, id: &MessageId) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.entry.message.id == *id)
+    }
+
+    fn waiting_position(&self, id: &MessageId) -> Option<usize> {
+        self.position(id)
+            .filter(|at| matches!(self.slots[*at].state, State::Waiting(_)))
+    }
+
+    /// Takes a message out; the next of its chat comes to the front.
+    fn remove(&mut self, at: usize) -> Option<Entry> {
+        let Slot { entry, behind, .. } = self.slots.remove(at)?;
+        self.bytes -= entry.bytes();
+        if !behind {
+            let chat = &entry.message.chat;
+            if let Some(next) = self.slots.iter_mut().skip(at).find(|slot| slot.entry.message.chat == *chat) {
+                next.behind = false;
+            }
+        }
+        if self.slots.is_empty() {
+            self.slots = VecDeque::new();
+        }
+        Some(entry)
+    }
+
+    /// The first slots of their chats that are not on their way.
+    fn heads(&self) -> impl Iterator<Item = (usize, Duration)> {
+        self.slots.iter().enumerate().filter_map(|(at, slot)| match slot.state {
+            State::Waiting(until) if !slot.behind => Some((at, until)),
+            State::Waiting(_) | State::HandedOver => None,
+        })
+    }
+}
+
+impl Outbox for MemoryOutbox {
+    fn accept(&mut self, entry: Entry, bounds: Bounds) -> Result<(), Box<Entry>> {
+        let bytes = entry.bytes();
+        if self.slots.len() >= bounds.messages || (self.bytes + bytes > bounds.bytes && !self.slots.is_empty()) {
+            return Err(Box::new(entry));
+        }
+        self.bytes += bytes;
+        let behind = self.slots.iter().any(|slot| slot.entry.message.chat == entry.message.chat);
+        self.slots.push_back(Slot {
+            entry,
+            state: State::Waiting(Duration::ZERO),
+            attempts: 0,
+            behind,
+        });
+        Ok(())
+    }
+
+    fn hand_over(&mut self, now: Duration) -> Option<OutgoingMessage> {
+        let (at, _) = self.heads().find(|(_, until)| *until <= now)?;
+        let slot = self.slots.get_mut(at)?;
+        slot.state = State::HandedOver;
+        Some(slot.entry.message.clone())
+    }
+
+    fn give_back(&mut self, id: &MessageId, until: Duration) {
+        if let Some(slot) = self.position(id).and_then(|at| self.slots.get_mut(at)) {
+            slot.state = State::Waiting(until);
+        }
+    }
+
+    fn settle(&mut self, id: &MessageId, failed: Option<OpError>, now: Duration, idempotent: bool) -> Option<Fate> {
+        let at = self.position(id)?;
+        let Some(error) = failed else {
+            self.remove(at);
+            return Some(Fate::Done);
+        };
+        let slot = self.slots.get_mut(at)?;
+        let harmless = match error.certainty {
+            Certainty::NotSent => true,
+            Certainty::MaybeSent => idempotent,
+        };
+        let wait = match error.retry {
+            Retry::Never => None,
+            Retry::After(wait) => Some(wait.min(MAX_WAIT)),
+            Retry::WhenConnected => Some(WHEN_CONNECTED),
+        };
+        slot.attempts = slot.attempts.saturating_add(1);
+        match wait {
+            Some(wait) if harmless && slot.attempts < MAX_ATTEMPTS => {
+                slot.state = State::Waiting(now + wait);
+                Some(Fate::Waits)
+            }
+            Some(_) | None => self.remove(at).map(|entry| Fate::Failed(Box::new(entry), error)),
+        }
+    }
+
+    fn connected(&mut self) {
+        for slot in &mut self.slots {
+            slot.state = State::Waiting(Duration::ZERO);
+        }
+    }
+
+    fn waiting(&mut self, id: &MessageId) -> Option<&mut OutgoingMessage> {
+        let at = self.waiting_position(id)?;
+        self.slots.get_mut(at).map(|slot| &mut slot.entry.message)
+    }
+
+    fn withdraw(&mut self, id: &MessageId) -> bool {
+        self.waiting_position(id).and_then(|at| self.remove(at)).is_some()
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.heads().map(|(_, until)| until).min()
+    }
+
+    fn close(&mut self) -> Vec<Entry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.slots).into_iter().map(|slot| slot.entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::backend::OpErrorKind;
+    use crate::model::Chat;
+
+    const BOUNDS: Bounds = Bounds {
+        messages: 4,
+        bytes: 10_000,
+    };
+    const T0: Duration = Duration::ZERO;
+
+    fn entry(contact: &str, id: &str) -> Entry {
+        let message = OutgoingMessage {
+            chat: Chat::Contact(contact.into()),
+            id: id.into(),
+            body: format!("body of {id}"),
+            xhtml: None,
+            attachments: Vec::new(),
+            reply: None,
+            wants_receipt: false,
+        };
+        Entry {
+            message,
+            stanza: Box::new(Message::chat(None)),
+        }
+    }
+
+    fn with(list: &[(&str, &str)]) -> MemoryOutbox {
+        let mut outbox = MemoryOutbox::default();
+        for (contact, id) in list {
+            outbox.accept(entry(contact, id), BOUNDS).unwrap();
+        }
+        outbox
+    }
+
+    fn handed(outbox: &mut MemoryOutbox, now: Duration) -> Vec<String> {
+        std::iter::from_fn(|| outbox.hand_over(now))
+            .map(|m| m.id.as_str().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn messages_of_one_chat_go_one_after_the_other_and_chats_beside_each_other() {
+        let mut outbox = with(&[("a", "1"), ("a", "2"), ("b", "3")]);
+        assert_eq!(handed(&mut outbox, T0), ["1", "3"]);
+        assert_eq!(outbox.settle(&"1".into(), None, T0, false), Some(Fate::Done));
+        assert_eq!(handed(&mut outbox, T0), ["2"]);
+    }
+
+    #[test]
+    fn a_message_that_was_not_sent_is_sent_again_before_the_next() {
+        let mut outbox = with(&[("a", "1"), ("a", "2")]);
+        assert_eq!(handed(&mut outbox, T0), ["1"]);
+        let busy = OpError::new(OpErrorKind::RateLimited, "slow down").retry(Retry::After(Duration::from_secs(2)));
+        assert_eq!(outbox.settle(&"1".into(), Some(busy), T0, false), Some(Fate::Waits));
+        assert!(handed(&mut outbox, Duration::from_secs(1)).is_empty());
+        assert_eq!(outbox.next_deadline(), Some(Duration::from_secs(2)));
+        assert_eq!(handed(&mut outbox, Duration::from_secs(2)), ["1"]);
+    }
+
+    #[test]
+    fn a_message_that_may_have_been_sent_is_sent_again_only_where_that_is_harmless() {
+        for idempotent in [false, true] {
+            let mut outbox = with(&[("a", "1")]);
+            handed(&mut outbox, T0);
+            let fate = outbox
+                .settle(&"1".into(), Some(OpError::maybe_sent("lost")), T0, idempotent)
+                .unwrap();
+            match fate {
+                Fate::Waits => assert!(idempotent),
+                Fate::Failed(entry, _) => assert!(!idempotent && entry.message.id.as_str() == "1"),
+                Fate::Done => panic!("nobody knows that"),
+            }
+        }
+    }
+
+    #[test]
+    fn patience_ends() {
+        let mut outbox = with(&[("a", "1")]);
+        let mut now = T0;
+        for attempt in 1..=MAX_ATTEMPTS {
+            assert_eq!(handed(&mut outbox, now), ["1"]);
+            let busy = OpError::new(OpErrorKind::RateLimited, "").retry(Retry::After(Duration::from_secs(1)));
+            let fate = outbox.settle(&"1".into(), Some(busy), now, false).unwrap();
+            assert_eq!(matches!(fate, Fate::Failed(..)), attempt == MAX_ATTEMPTS);
+            now += Duration::from_secs(1);
+        }
+        assert!(outbox.slots.is_empty());
+    }
+
+    #[test]
+    fn what_is_over_the_bound_is_given_back() {
+        let mut outbox = with(&[("a", "1"), ("a", "2"), ("a", "3"), ("a", "4")]);
+        assert_eq!(outbox.accept(entry("a", "5"), BOUNDS).unwrap_err().message.id.as_str(), "5");
+        let mut outbox = MemoryOutbox::default();
+        let small = Bounds { messages: 9, bytes: 600 };
+        outbox.accept(entry("a", "1"), small).unwrap();
+        outbox.accept(entry("a", "2"), small).unwrap();
+        assert!(outbox.accept(entry("a", "3"), small).is_err());
+    }
+
+    #[test]
+    fn a_message_that_waits_can_be_changed_and_withdrawn() {
+        let mut outbox = with(&[("a", "1"), ("a", "2")]);
+        handed(&mut outbox, T0);
+        assert!(outbox.waiting(&"1".into()).is_none());
+        assert!(!outbox.withdraw(&"1".into()));
+        assert!(outbox.waiting(&"2".into()).is_some());
+        assert!(outbox.withdraw(&"2".into()));
+    }
+
+    #[test]
+    fn closing_gives_every_message_with_its_sender() {
+        let mut outbox = with(&[("a", "1"), ("b", "2")]);
+        handed(&mut outbox, T0);
+        assert_eq!(outbox.close().len(), 2);
+        assert!(outbox.close().is_empty() && outbox.next_deadline().is_none());
+    }
+}

@@ -1,0 +1,219 @@
+//! Requests to contacts, to the account and about the session.
+
+use super::*;
+use crate::backend::{Answer, OpError, OpErrorKind};
+use crate::model::{Avatar, Chat, ContactUpdate, Patch, Presence as ModelPresence, Profile, ProfileUpdate, RoomSummary};
+
+const RESULT: &str = "from='juliet@net.example/bot' to='romeo@example.org/desk' id='q'";
+
+fn ask(desk: &mut Desk, payload: &str) {
+    desk.user(&format!("<iq to='juliet@net.example/bot' type='get' id='q'>{payload}</iq>"));
+}
+
+#[test]
+fn a_contact_says_what_the_network_can_do() {
+    let mut desk = Desk::online(
+        GATEWAY,
+        BackendInfo::new("Net", "net").capabilities(&[Capability::ChatStates]),
+    );
+    ask(&mut desk, "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    let feature = |var: &str| format!("<feature var='{var}'/>");
+    let features: String = [
+        "http://jabber.org/protocol/chatstates",
+        "http://jabber.org/protocol/disco#info",
+        "http://jabber.org/protocol/disco#items",
+        "jabber:iq:last",
+        "jabber:iq:version",
+        "jabber:x:oob",
+        "urn:xmpp:ping",
+    ]
+    .into_iter()
+    .map(feature)
+    .collect();
+    assert_eq!(
+        desk.stanzas(),
+        [format!(
+            "<iq {RESULT} type='result'><query xmlns='http://jabber.org/protocol/disco#info'>\
+             <identity category='client' name='Net' type='pc'/>{features}</query></iq>"
+        )]
+    );
+    ask(
+        &mut desk,
+        "<query xmlns='http://jabber.org/protocol/disco#info' node='nonsense'/>",
+    );
+    assert!(desk.stanzas()[0].contains("<item-not-found"));
+}
+
+#[test]
+fn small_questions_are_answered_at_once() {
+    let mut desk = Desk::online(GATEWAY, info());
+    ask(&mut desk, "<ping xmlns='urn:xmpp:ping'/>");
+    assert_eq!(desk.stanzas(), [format!("<iq {RESULT} type='result'/>")]);
+    ask(&mut desk, "<query xmlns='jabber:iq:version'/>");
+    assert_eq!(
+        desk.stanzas(),
+        [format!(
+            "<iq {RESULT} type='result'><query xmlns='jabber:iq:version'><name>Net</name><version>{}</version></query></iq>",
+            env!("CARGO_PKG_VERSION")
+        )]
+    );
+    ask(&mut desk, "<query xmlns='jabber:iq:last'/>");
+    assert!(desk.stanzas()[0].contains("<service-unavailable"));
+    ask(&mut desk, "<query xmlns='urn:unheard-of'/>");
+    assert!(desk.stanzas()[0].contains("<service-unavailable"));
+}
+
+#[test]
+fn idle_time_is_told_where_the_network_tells_it() {
+    let mut desk = Desk::online(GATEWAY, info());
+    let presence = ModelPresence {
+        idle_since: Some(Timestamp::from_secs(1_700_000_000 - 90)),
+        ..ModelPresence::ONLINE
+    };
+    desk.event(Event::Contact(ContactUpdate::new("juliet").presence(presence)));
+    desk.out.clear();
+    ask(&mut desk, "<query xmlns='jabber:iq:last'/>");
+    assert_eq!(
+        desk.stanzas(),
+        [format!(
+            "<iq {RESULT} type='result'><query xmlns='jabber:iq:last' seconds='90'/></iq>"
+        )]
+    );
+}
+
+#[test]
+fn a_card_is_fetched_once() {
+    let mut desk = Desk::online(GATEWAY, info());
+    ask(&mut desk, "<vCard xmlns='vcard-temp'/>");
+    let (request, verb) = desk.verb();
+    assert_eq!(verb, Verb::FetchProfile(Chat::Contact("juliet".into())));
+    let profile = Profile {
+        full_name: Some("Juliet Capulet".to_owned()),
+        nickname: None,
+        avatar: Some(Avatar {
+            media_type: "image/png".to_owned(),
+            data: b"abc".as_slice().into(),
+        }),
+        notes: vec![("Host".to_owned(), "verona".to_owned())],
+    };
+    desk.outcome(request, Ok(Answer::Profile(profile)));
+    let card = format!(
+        "<iq {RESULT} type='result'><vCard xmlns='vcard-temp'><FN>Juliet Capulet</FN><PHOTO><TYPE>image/png</TYPE>\
+         <BINVAL>YWJj</BINVAL></PHOTO><DESC>Host: verona</DESC></vCard></iq>"
+    );
+    assert_eq!(desk.stanzas(), [card.clone()]);
+    ask(&mut desk, "<vCard xmlns='vcard-temp'/>");
+    assert_eq!(desk.stanzas(), [card]);
+}
+
+#[test]
+fn a_card_that_cannot_be_had_is_an_error() {
+    let mut desk = Desk::online(GATEWAY, info());
+    ask(&mut desk, "<vCard xmlns='vcard-temp'/>");
+    let (request, _) = desk.verb();
+    desk.outcome(request, Err(OpError::new(OpErrorKind::Timeout, "")));
+    assert!(desk.stanzas()[0].contains("<remote-server-timeout"));
+    desk.input(Input::Link(LinkInput::BackendLost { reason: String::new() }));
+    desk.out.clear();
+    ask(&mut desk, "<vCard xmlns='vcard-temp'/>");
+    assert!(desk.stanzas()[0].contains("<recipient-unavailable"));
+}
+
+#[test]
+fn a_picture_that_is_too_long_is_left_out() {
+    let mut desk = Desk::online(GATEWAY, info());
+    ask(&mut desk, "<vCard xmlns='vcard-temp'/>");
+    let (request, _) = desk.verb();
+    let avatar = Some(Avatar {
+        media_type: "image/png".to_owned(),
+        data: vec![0; 1 << 20].into(),
+    });
+    desk.outcome(
+        request,
+        Ok(Answer::Profile(Profile {
+            avatar,
+            ..Profile::default()
+        })),
+    );
+    assert_eq!(
+        desk.stanzas(),
+        [format!("<iq {RESULT} type='result'><vCard xmlns='vcard-temp'/></iq>")]
+    );
+}
+
+#[test]
+fn the_own_card_is_set_on_the_network() {
+    let mut desk = Desk::online(GATEWAY, info());
+    desk.user(
+        "<iq to='net.example' type='set' id='q'><vCard xmlns='vcard-temp'><NICKNAME>Rom</NICKNAME><FN/><PHOTO><TYPE>image/png</TYPE>\
+         <BINVAL>YWJj</BINVAL></PHOTO></vCard></iq>",
+    );
+    let (request, verb) = desk.verb();
+    let avatar = Avatar {
+        media_type: "image/png".to_owned(),
+        data: b"abc".as_slice().into(),
+    };
+    let update = ProfileUpdate {
+        full_name: Patch::Clear,
+        nickname: Patch::Set("Rom".to_owned()),
+        avatar: Patch::Set(avatar),
+    };
+    assert_eq!(verb, Verb::SetProfile(update));
+    desk.outcome(request, Ok(Answer::Done));
+    assert_eq!(
+        desk.stanzas(),
+        ["<iq from='net.example' to='romeo@example.org/desk' id='q' type='result'/>"]
+    );
+    desk.user("<iq to='net.example' type='set' id='q'><vCard xmlns='vcard-temp'><PHOTO><BINVAL>!</BINVAL></PHOTO></vCard></iq>");
+    assert!(desk.stanzas()[0].contains("<bad-request"));
+}
+
+#[test]
+fn the_rooms_of_the_network_are_listed() {
+    let mut desk = Desk::online(GATEWAY, info());
+    desk.user("<iq to='net.example' type='get' id='q'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>");
+    let (request, verb) = desk.verb();
+    assert_eq!(verb, Verb::ListRooms);
+    let room = RoomSummary {
+        id: "#Rust".into(),
+        name: None,
+        occupants: Some(7),
+        subject: None,
+    };
+    desk.outcome(request, Ok(Answer::Rooms(vec![room])));
+    assert_eq!(
+        desk.stanzas(),
+        [
+            "<iq from='net.example' to='romeo@example.org/desk' id='q' type='result'><query xmlns='http://jabber.org/protocol/disco#items'>\
+          <item jid='#rust@net.example' name='#Rust (7)'/></query></iq>"
+        ]
+    );
+}
+
+#[test]
+fn answers_of_the_client_are_not_answered() {
+    let mut desk = Desk::online(GATEWAY, info());
+    desk.user("<iq to='juliet@net.example/bot' type='result' id='q'/>");
+    desk.user("<iq to='net.example' type='result' id='q'/>");
+    assert!(desk.lines().is_empty());
+}
+
+#[test]
+fn requests_are_bounded() {
+    let limits = SessionLimits {
+        requests: 3,
+        ..SessionLimits::default()
+    };
+    let mut desk = Desk::with_limits(GATEWAY, info(), limits);
+    desk.log_in();
+    for _ in 0..5 {
+        ask(&mut desk, "<vCard xmlns='vcard-temp'/>");
+    }
+    let lines = desk.lines();
+    assert_eq!(lines.iter().filter(|l| l.starts_with("verb")).count(), 3);
+    assert_eq!(
+        lines.iter().filter(|l| l.contains("<resource-constraint")).count(),
+        2,
+        "{lines:?}"
+    );
+}
