@@ -225,6 +225,7 @@ impl Connector {
         if let Some(nick) = setting("nickname").map(String::as_str).or(nick) {
             nick.clone_into(&mut identity.nick);
             nick.clone_into(&mut identity.account);
+            nick.clone_into(&mut identity.real_name);
         }
         self.connect_as(address, scope, identity, away, false).await
     }

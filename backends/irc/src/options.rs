@@ -313,23 +313,8 @@ impl<'de> Deserialize<'de> for IrcOptions {
 
 /// The option spelt most like this, unless none comes near.
 fn nearest(name: &str) -> Option<&'static str> {
-    let best = NAMES.iter().map(|n| (distance(name, n), *n)).min()?;
+    let best = NAMES.iter().map(|n| (strsim::damerau_levenshtein(name, n), *n)).min()?;
     (best.0 <= 1 + best.1.len() / 3).then_some(best.1)
-}
-
-/// Levenshtein's distance, of the beginning of an over-long name.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
