@@ -34,7 +34,7 @@ const KILL_WAIT: Duration = Duration::from_secs(5);
 pub struct Pool {
     wishes: mpsc::Sender<Want>,
     next_waiter: AtomicU64,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the pool's task shares with [`Pool`].
@@ -68,7 +68,11 @@ impl Pool {
         let (wishes, inbox) = mpsc::channel(WISHES);
         let owner = Owner::new(options, tasks.clone(), Arc::clone(&shared));
         tasks.spawn("pool", Span::current(), owner.run(inbox));
-        Arc::new(Self { wishes, next_waiter: AtomicU64::new(1), shared })
+        Arc::new(Self {
+            wishes,
+            next_waiter: AtomicU64::new(1),
+            shared,
+        })
     }
 
     /// Resolves whenever [`MainProcess::info`] may have changed, such as when the first backend is up.
@@ -82,9 +86,18 @@ impl MainProcess for Pool {
     async fn assign(&self, user: &UserKey, events: Arc<dyn SessionInbox>) -> Result<Assignment, AssignError> {
         let waiter = WaiterId(self.next_waiter.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
-        let want = Want { waiter, user: user.clone(), inbox: events, reply };
+        let want = Want {
+            waiter,
+            user: user.clone(),
+            inbox: events,
+            reply,
+        };
         self.wishes.send(want).await.map_err(|_| AssignError::Stopping)?;
-        let mut place = QueuePlace { waiter, notes: &self.shared.notes, served: false };
+        let mut place = QueuePlace {
+            waiter,
+            notes: &self.shared.notes,
+            served: false,
+        };
         let answer = answer.await;
         place.served = true;
         answer.unwrap_or(Err(AssignError::Stopping))

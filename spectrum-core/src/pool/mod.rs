@@ -23,6 +23,8 @@ mod start;
 #[cfg(feature = "runtime")]
 mod supervisor;
 #[cfg(all(test, feature = "runtime"))]
+mod testing;
+#[cfg(all(test, feature = "runtime"))]
 mod tests;
 
 #[cfg(feature = "runtime")]

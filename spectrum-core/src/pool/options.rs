@@ -42,7 +42,11 @@ impl fmt::Debug for BackendSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin(_) => f.write_str("Builtin"),
-            Self::Command { command, wire } => f.debug_struct("Command").field("command", command).field("wire", wire).finish(),
+            Self::Command { command, wire } => f
+                .debug_struct("Command")
+                .field("command", command)
+                .field("wire", wire)
+                .finish(),
         }
     }
 }
@@ -60,7 +64,11 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { name: "Spectrum".to_owned(), category: "gateway".to_owned(), network_type: String::new() }
+        Self {
+            name: "Spectrum".to_owned(),
+            category: "gateway".to_owned(),
+            network_type: String::new(),
+        }
     }
 }
 
@@ -108,7 +116,9 @@ impl PoolOptions {
         let users_per_backend = match source {
             BackendSource::Builtin(_) => usize::MAX,
             BackendSource::Command { wire: Wire::Native, .. } => 5_000,
-            BackendSource::Command { wire: Wire::Spectrum2, .. } => 100,
+            BackendSource::Command {
+                wire: Wire::Spectrum2, ..
+            } => 100,
         };
         Self {
             source,
@@ -130,7 +140,10 @@ impl PoolOptions {
 
 impl fmt::Debug for PoolOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolOptions").field("source", &self.source).field("jid", &self.jid).finish_non_exhaustive()
+        f.debug_struct("PoolOptions")
+            .field("source", &self.source)
+            .field("jid", &self.jid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,6 +166,8 @@ pub struct Timings {
     pub logout_grace: Duration,
     /// How long an empty backend beyond the spare ones is kept.
     pub idle: Duration,
+    /// The longest wait before the first retry after a backend died; the next is twice as long, and so on.
+    pub backoff: Duration,
 }
 
 impl Default for Timings {
@@ -166,6 +181,7 @@ impl Default for Timings {
             kill_grace: Duration::from_secs(5),
             logout_grace: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            backoff: Duration::from_secs(1),
         }
     }
 }

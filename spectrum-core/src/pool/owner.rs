@@ -89,6 +89,7 @@ impl Owner {
             min_spare: options.min_spare,
             idle: options.timings.idle,
             logout_grace: options.timings.logout_grace,
+            backoff: options.timings.backoff,
             ..PlanOptions::default()
         });
         Self {
@@ -162,7 +163,8 @@ impl Owner {
             new
         });
         if new && let Some(path) = self.options.info_cache.clone() {
-            self.tasks.spawn("info-cache", tracing::Span::current(), info::save(path, info));
+            self.tasks
+                .spawn("info-cache", tracing::Span::current(), info::save(path, info));
         }
     }
 
@@ -198,7 +200,13 @@ impl Owner {
             return;
         };
         tracing::error!(backend = %backend, how, users, "Backend died.");
-        self.crashes.push_front(Arc::new(Crash { id: backend, how, stderr, at: Instant::now(), users }));
+        self.crashes.push_front(Arc::new(Crash {
+            id: backend,
+            how,
+            stderr,
+            at: Instant::now(),
+            users,
+        }));
         self.crashes.truncate(CRASHES);
     }
 
@@ -214,7 +222,12 @@ impl Owner {
             }
             _ => "Unknown command.".to_owned(),
         };
-        let answer = self.options.queries.as_ref().and_then(|q| q.answer(backend, command, &status)).unwrap_or_else(own);
+        let answer = self
+            .options
+            .queries
+            .as_ref()
+            .and_then(|q| q.answer(backend, command, &status))
+            .unwrap_or_else(own);
         entry.link.answer(answer);
     }
 
@@ -231,7 +244,12 @@ impl Owner {
     fn act(&mut self, action: Action) {
         match action {
             Action::Start(backend) => self.start(backend),
-            Action::Seat { waiter, user, assignment, backend } => self.seat(waiter, user, assignment, backend),
+            Action::Seat {
+                waiter,
+                user,
+                assignment,
+                backend,
+            } => self.seat(waiter, user, assignment, backend),
             Action::Refuse { waiter, why } => {
                 if let Some(want) = self.waiters.remove(&waiter) {
                     let _ = want.reply.send(Err(match why {
@@ -261,7 +279,9 @@ impl Owner {
     fn start(&mut self, backend: BackendId) {
         let native = match self.options.source {
             BackendSource::Builtin(_) | BackendSource::Command { wire: Wire::Native, .. } => true,
-            BackendSource::Command { wire: Wire::Spectrum2, .. } => false,
+            BackendSource::Command {
+                wire: Wire::Spectrum2, ..
+            } => false,
         };
         let link = Link::new(backend, native, Arc::clone(&self.shared.notes));
         let retire = CancellationToken::new();
@@ -277,8 +297,17 @@ impl Owner {
             violations: self.metrics.violations.clone(),
             told: Told::default(),
         };
-        self.tasks.spawn("backend", info_span!("backend", id = %backend), supervisor.run());
-        self.backends.insert(backend, Entry { link, started: Instant::now(), retire, died_with: None });
+        self.tasks
+            .spawn("backend", info_span!("backend", id = %backend), supervisor.run());
+        self.backends.insert(
+            backend,
+            Entry {
+                link,
+                started: Instant::now(),
+                retire,
+                died_with: None,
+            },
+        );
     }
 
     fn seat(&mut self, waiter: WaiterId, user: UserKey, assignment: AssignmentId, backend: BackendId) {
@@ -287,7 +316,9 @@ impl Owner {
             (Some(want), Some(link)) => {
                 link.attach(assignment, user, want.inbox);
                 // A seat that nobody takes any more is dropped here, which gives it back.
-                let _ = want.reply.send(Ok(Assignment::new(assignment, backend, link as Arc<dyn LinkSender>)));
+                let _ = want
+                    .reply
+                    .send(Ok(Assignment::new(assignment, backend, link as Arc<dyn LinkSender>)));
             }
             (_, _) => self.shared.notes.leave(Note::Released(assignment)),
         }
@@ -306,7 +337,12 @@ impl Owner {
                 let on_it = in_plan.map_or(0, |(_, users)| users);
                 ready += usize::from(in_plan.is_some_and(|(state, _)| state == BackendState::Ready));
                 users += on_it;
-                Line { link: Arc::clone(&entry.link), state: in_plan.map(|(state, _)| state), users: on_it, started: entry.started }
+                Line {
+                    link: Arc::clone(&entry.link),
+                    state: in_plan.map(|(state, _)| state),
+                    users: on_it,
+                    started: entry.started,
+                }
             })
             .collect();
         let failing = self.plan.failing();
@@ -323,7 +359,13 @@ impl Owner {
         self.metrics.backends.set(backends.len() as f64);
         self.metrics.users.set(users as f64);
         self.metrics.waiting.set(self.plan.waiting() as f64);
-        let snapshot = Snapshot { health, reason, waiting: self.plan.waiting(), backends, crashes: self.crashes.clone() };
+        let snapshot = Snapshot {
+            health,
+            reason,
+            waiting: self.plan.waiting(),
+            backends,
+            crashes: self.crashes.clone(),
+        };
         self.shared.snapshot.send_replace(snapshot);
     }
 }

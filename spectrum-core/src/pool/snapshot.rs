@@ -43,7 +43,13 @@ pub(super) struct Crash {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { health: PoolHealth::Starting, reason: None, waiting: 0, backends: Vec::new(), crashes: VecDeque::new() }
+        Self {
+            health: PoolHealth::Starting,
+            reason: None,
+            waiting: 0,
+            backends: Vec::new(),
+            crashes: VecDeque::new(),
+        }
     }
 }
 

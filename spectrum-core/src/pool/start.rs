@@ -12,11 +12,11 @@ use std::sync::atomic::Ordering;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tracing::Span;
 
-use crate::backend::{Backend, BackendInfo};
-use crate::driver::Driver;
+use crate::backend::Backend;
+use crate::driver;
 use crate::model::{BackendId, Secret};
 use crate::pool::child::{ChildSpec, ConfigFile, ConfigText, Peer, Process, identify, spawn};
-use crate::pool::link::{self, Link, Sink, Source};
+use crate::pool::link::{self, Link, Sink, Source, SourceEnd};
 use crate::pool::notes::{Note, Notes};
 use crate::pool::options::{BackendSource, PoolOptions, Wire};
 use crate::tasks::Tasks;
@@ -26,6 +26,9 @@ use crate::wire::{Codec, FromBackend, MAX_VERSION, MIN_VERSION, ToBackend};
 
 /// Spectrum 2's backends end with this when they want its database.
 const NEEDS_DATABASE: i32 = 254;
+
+/// Frames taken from a backend before it is ready. An honest one sends a handful.
+const EARLY_FRAMES: usize = 1_024;
 
 /// In a Spectrum 2 command this stands for the backend's number.
 const ID_PLACEHOLDER: &str = "BACKEND_ID";
@@ -61,11 +64,18 @@ pub(super) struct StartError {
 
 impl StartError {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), hopeless: false, process: None }
+        Self {
+            reason: reason.into(),
+            hopeless: false,
+            process: None,
+        }
     }
 
     fn hopeless(reason: impl Into<String>) -> Self {
-        Self { hopeless: true, ..Self::new(reason) }
+        Self {
+            hopeless: true,
+            ..Self::new(reason)
+        }
     }
 }
 
@@ -74,36 +84,79 @@ impl Starter {
     pub(super) async fn start(&self, link: &Link) -> Result<Up, StartError> {
         match &self.options.source {
             BackendSource::Builtin(backend) => Ok(self.start_builtin(Arc::clone(backend))),
-            BackendSource::Command { command, wire: Wire::Native } => self.start_native(command, link).await,
-            BackendSource::Command { command, wire: Wire::Spectrum2 } => self.start_spectrum2(command, link).await,
+            BackendSource::Command {
+                command,
+                wire: Wire::Native,
+            } => self.start_native(command, link).await,
+            BackendSource::Command {
+                command,
+                wire: Wire::Spectrum2,
+            } => self.start_spectrum2(command, link).await,
         }
     }
 
     fn start_builtin(&self, backend: Arc<dyn Backend>) -> Up {
         self.notes.leave_info(Arc::new(backend.info()));
         let (source, sink, requests, answers) = link::in_process();
-        let driver = Driver::new(backend, self.tasks.clone());
-        self.tasks.spawn("driver", Span::current(), driver.run(requests, answers));
-        Up { source, sink, process: None, early: Vec::new(), config: None }
-    }
-
-    async fn start_native(&self, command: &[String], link: &Link) -> Result<Up, StartError> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(|e| StartError::new(format!("no socket pair: {e}")))?;
-        let mut argv: Vec<OsString> = command.iter().map(OsString::from).collect();
-        argv.extend(["--fd".into(), theirs.as_raw_fd().to_string().into()]);
-        let process = self.launch(ChildSpec { pass: Some(theirs.into()), ..self.child(argv) }, link).await?;
-        let (mut source, mut sink) = match ours.set_nonblocking(true).and_then(|()| UnixStream::from_std(ours)) {
-            Ok(stream) => link::native(stream, Codec::Native(NativeCodec::new(self.options.max_frame_bytes))),
-            Err(error) => return Err(StartError { process: Some(process), ..StartError::new(format!("no socket: {error}")) }),
-        };
-        let greeting = self.greet_native(&mut source, &mut sink, &process);
-        match self.in_time(greeting).await {
-            Ok(early) => Ok(Up { source, sink, process: Some(process), early, config: None }),
-            Err(error) => Err(StartError { process: Some(process), ..error }),
+        self.tasks.spawn(
+            "driver",
+            Span::current(),
+            driver::run(backend, requests, answers, self.tasks.clone()),
+        );
+        Up {
+            source,
+            sink,
+            process: None,
+            early: Vec::new(),
+            config: None,
         }
     }
 
-    async fn greet_native(&self, source: &mut Source, sink: &mut Sink, process: &Process) -> Result<Vec<FromBackend>, StartError> {
+    async fn start_native(&self, command: &[String], link: &Link) -> Result<Up, StartError> {
+        let (ours, theirs) =
+            std::os::unix::net::UnixStream::pair().map_err(|e| StartError::new(format!("no socket pair: {e}")))?;
+        let mut argv: Vec<OsString> = command.iter().map(OsString::from).collect();
+        argv.extend(["--fd".into(), theirs.as_raw_fd().to_string().into()]);
+        let process = self
+            .launch(
+                ChildSpec {
+                    pass: Some(theirs.into()),
+                    ..self.child(argv)
+                },
+                link,
+            )
+            .await?;
+        let (mut source, mut sink) = match ours.set_nonblocking(true).and_then(|()| UnixStream::from_std(ours)) {
+            Ok(stream) => link::native(stream, Codec::Native(NativeCodec::new(self.options.max_frame_bytes))),
+            Err(error) => {
+                return Err(StartError {
+                    process: Some(process),
+                    ..StartError::new(format!("no socket: {error}"))
+                });
+            }
+        };
+        let greeting = self.greet_native(&mut source, &mut sink, &process);
+        match self.in_time(greeting).await {
+            Ok(early) => Ok(Up {
+                source,
+                sink,
+                process: Some(process),
+                early,
+                config: None,
+            }),
+            Err(error) => Err(StartError {
+                process: Some(process),
+                ..error
+            }),
+        }
+    }
+
+    async fn greet_native(
+        &self,
+        source: &mut Source,
+        sink: &mut Sink,
+        process: &Process,
+    ) -> Result<Vec<FromBackend>, StartError> {
         const HINT: &str = "if it was written for Spectrum 2, set wire = \"spectrum2\"";
         let mut frames = Vec::new();
         let first = self.options.timings.first_frame;
@@ -117,13 +170,15 @@ impl Starter {
         }
         // The first read may end within a frame.
         while frames.is_empty() {
-            if source.recv(&mut frames).await.is_err() {
-                return Err(self.ended_early(process, "before its first frame").await);
-            }
+            self.more(source, &mut frames, process).await?;
         }
         let (min, max) = match frames.remove(0) {
             FromBackend::Hello { min, max } => (min, max),
-            _ => return Err(StartError::hopeless(format!("the backend did not begin with the versions it speaks; {HINT}"))),
+            _ => {
+                return Err(StartError::hopeless(format!(
+                    "the backend did not begin with the versions it speaks; {HINT}"
+                )));
+            }
         };
         let version = MAX_VERSION.min(max);
         if version < MIN_VERSION.max(min) {
@@ -132,13 +187,22 @@ impl Starter {
             )));
         }
         let options = self.options.options.clone();
-        if sink.send(&mut vec![ToBackend::Version { version, options }], &mut Vec::new()).await.is_err() {
+        if sink
+            .send(&mut vec![ToBackend::Version { version, options }], &mut Vec::new())
+            .await
+            .is_err()
+        {
             return Err(self.ended_early(process, "before it was ready").await);
         }
         loop {
-            if let Some(at) = frames.iter().position(|f| matches!(f, FromBackend::Info(_) | FromBackend::Refused { .. })) {
+            if let Some(at) = frames
+                .iter()
+                .position(|f| matches!(f, FromBackend::Info(_) | FromBackend::Refused { .. }))
+            {
                 return match frames.remove(at) {
-                    FromBackend::Refused { text } => Err(StartError::hopeless(format!("the backend refuses its options: {text}"))),
+                    FromBackend::Refused { text } => {
+                        Err(StartError::hopeless(format!("the backend refuses its options: {text}")))
+                    }
                     FromBackend::Info(info) => {
                         self.notes.leave_info(Arc::new(*info));
                         Ok(frames)
@@ -146,9 +210,19 @@ impl Starter {
                     _ => Ok(frames),
                 };
             }
-            if source.recv(&mut frames).await.is_err() {
-                return Err(self.ended_early(process, "before it was ready").await);
-            }
+            self.more(source, &mut frames, process).await?;
+        }
+    }
+
+    /// Reads on, of a backend that is not ready yet.
+    async fn more(&self, source: &mut Source, frames: &mut Vec<FromBackend>, process: &Process) -> Result<(), StartError> {
+        if frames.len() > EARLY_FRAMES {
+            return Err(StartError::new("the backend sent too much before it was ready"));
+        }
+        match source.recv(frames).await {
+            Ok(()) => Ok(()),
+            Err(SourceEnd::Closed) => Err(self.ended_early(process, "before it was ready").await),
+            Err(SourceEnd::Broken(why)) => Err(StartError::new(format!("the backend sent what cannot be understood: {why}"))),
         }
     }
 
@@ -156,13 +230,20 @@ impl Starter {
         let config = self.write_config(link.backend())?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(|e| StartError::new(format!("could not listen on loopback: {e}")))?;
-        let port = listener.local_addr().map_err(|e| StartError::new(format!("could not listen on loopback: {e}")))?.port();
+        let port = listener
+            .local_addr()
+            .map_err(|e| StartError::new(format!("could not listen on loopback: {e}")))?
+            .port();
         let id = link.backend().to_string();
         let mut argv: Vec<OsString> = command.iter().map(|part| part.replace(ID_PLACEHOLDER, &id).into()).collect();
         argv.extend(["--host", "127.0.0.1", "--port"].map(OsString::from));
         argv.push(port.to_string().into());
         argv.push(format!("--service.backend_id={id}").into());
-        argv.extend(["-j".into(), self.options.jid.as_str().into(), config.path().as_os_str().to_owned()]);
+        argv.extend([
+            "-j".into(),
+            self.options.jid.as_str().into(),
+            config.path().as_os_str().to_owned(),
+        ]);
         let process = self.launch(self.child(argv), link).await?;
         let meeting = async {
             let stream = self.accept(listener, &process).await?;
@@ -175,8 +256,17 @@ impl Starter {
             Ok((source, sink, early))
         };
         match self.in_time(meeting).await {
-            Ok((source, sink, early)) => Ok(Up { source, sink, process: Some(process), early, config: Some(config) }),
-            Err(error) => Err(StartError { process: Some(process), ..error }),
+            Ok((source, sink, early)) => Ok(Up {
+                source,
+                sink,
+                process: Some(process),
+                early,
+                config: Some(config),
+            }),
+            Err(error) => Err(StartError {
+                process: Some(process),
+                ..error
+            }),
         }
     }
 
@@ -187,15 +277,21 @@ impl Starter {
                 accepted = listener.accept() => accepted,
                 _ = process.exited() => return Err(self.ended_early(process, "before it connected").await),
             };
-            let (stream, peer) = accepted.map_err(|e| StartError::new(format!("could not accept the backend's connection: {e}")))?;
-            let local = stream.local_addr().map_err(|e| StartError::new(format!("could not accept the backend's connection: {e}")))?;
-            let (SocketAddr::V4(peer), SocketAddr::V4(local)) = (peer, local) else { continue };
+            let (stream, peer) =
+                accepted.map_err(|e| StartError::new(format!("could not accept the backend's connection: {e}")))?;
+            let local = stream
+                .local_addr()
+                .map_err(|e| StartError::new(format!("could not accept the backend's connection: {e}")))?;
+            let (SocketAddr::V4(peer), SocketAddr::V4(local)) = (peer, local) else {
+                continue;
+            };
             let session = process.pid();
             let who = tokio::task::spawn_blocking(move || identify(peer, local, session)).await;
             match who.unwrap_or_else(|error| Err(io::Error::other(error))) {
                 Ok(Peer::Child) => return Ok(stream),
                 Ok(Peer::SameUser) => {
-                    let text = "whose process connects to a backend's port cannot be read in /proc, so any process of the same user may";
+                    let text =
+                        "whose process connects to a backend's port cannot be read in /proc, so any process of the same user may";
                     self.notes.leave(Note::Degraded(text.to_owned()));
                     return Ok(stream);
                 }
@@ -204,21 +300,26 @@ impl Starter {
                     tracing::warn!(%peer, "A process that is not the backend connected to its port, and was turned away.");
                 }
                 Err(error) => {
-                    return Err(StartError::hopeless(format!("cannot tell who connects to a backend's port: {error}")));
+                    return Err(StartError::hopeless(format!(
+                        "cannot tell who connects to a backend's port: {error}"
+                    )));
                 }
             }
         }
     }
 
-    async fn greet_spectrum2(&self, source: &mut Source, sink: &mut Sink, process: &Process) -> Result<Vec<FromBackend>, StartError> {
+    async fn greet_spectrum2(
+        &self,
+        source: &mut Source,
+        sink: &mut Sink,
+        process: &Process,
+    ) -> Result<Vec<FromBackend>, StartError> {
         let mut frames = Vec::new();
         if sink.send(&mut vec![ToBackend::Ping], &mut frames).await.is_err() {
             return Err(self.ended_early(process, "before it was ready").await);
         }
         while !frames.iter().any(|frame| matches!(frame, FromBackend::Pong)) {
-            if source.recv(&mut frames).await.is_err() {
-                return Err(self.ended_early(process, "before it was ready").await);
-            }
+            self.more(source, &mut frames, process).await?;
         }
         Ok(frames)
     }
@@ -258,15 +359,22 @@ impl Starter {
     }
 
     async fn launch(&self, spec: ChildSpec, link: &Link) -> Result<Process, StartError> {
-        let program = spec.argv.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+        let program = spec
+            .argv
+            .first()
+            .map(|p| p.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let child = spawn(spec).await.map_err(|error| {
             let reason = format!("could not start {program:?}: {error}");
             match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => StartError::hopeless(reason),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => {
+                    StartError::hopeless(reason)
+                }
                 _ => StartError::new(reason),
             }
         })?;
-        let process = Process::watch(child, &self.tasks).map_err(|e| StartError::new(format!("could not watch {program:?}: {e}")))?;
+        let process =
+            Process::watch(child, &self.tasks).map_err(|e| StartError::new(format!("could not watch {program:?}: {e}")))?;
         link.health.pid.store(process.pid(), Ordering::Relaxed);
         tracing::info!(pid = process.pid(), "Backend was started.");
         Ok(process)
@@ -276,12 +384,18 @@ impl Starter {
         let limit = self.options.timings.start;
         match tokio::time::timeout(limit, start).await {
             Ok(result) => result,
-            Err(_) => Err(StartError::hopeless(format!("the backend was not ready within {} s of its start", limit.as_secs()))),
+            Err(_) => Err(StartError::hopeless(format!(
+                "the backend was not ready within {} s of its start",
+                limit.as_secs()
+            ))),
         }
     }
 
     async fn ended_early(&self, process: &Process, when: &str) -> StartError {
-        let status = tokio::time::timeout(self.options.timings.kill_grace, process.exited()).await.ok().flatten();
+        let status = tokio::time::timeout(self.options.timings.kill_grace, process.exited())
+            .await
+            .ok()
+            .flatten();
         if status.and_then(|s| s.code()) == Some(NEEDS_DATABASE) {
             return StartError::hopeless(
                 "the backend needs Spectrum 2's database (exit status 254): set database.* in [backend.options]",
@@ -297,5 +411,8 @@ impl Starter {
 /// An exit status as people read it.
 pub(super) fn in_words(status: ExitStatus) -> String {
     // "exit status: 1", "signal: 9 (SIGKILL)"
-    status.to_string().replace("status: ", "status ").replace("signal: ", "signal ")
+    status
+        .to_string()
+        .replace("status: ", "status ")
+        .replace("signal: ", "signal ")
 }

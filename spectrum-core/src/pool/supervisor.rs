@@ -56,7 +56,13 @@ impl Supervisor {
     }
 
     async fn run_link(&self, up: Up) {
-        let Up { source, sink, process, early, config } = up;
+        let Up {
+            source,
+            sink,
+            process,
+            early,
+            config,
+        } = up;
         for frame in early {
             self.link.take(frame);
         }
@@ -140,17 +146,28 @@ impl Supervisor {
     fn died(&self, reason: &str, hopeless: bool) -> Ending {
         let jitter = jitter();
         let reason = reason.to_owned();
-        if hopeless { Ending::Unusable { reason, jitter } } else { Ending::Died { reason, jitter } }
+        if hopeless {
+            Ending::Unusable { reason, jitter }
+        } else {
+            Ending::Died { reason, jitter }
+        }
     }
 
     fn leave_ended(&self, ending: Ending) {
         self.told.ended.store(true, Ordering::Relaxed);
-        self.starter.notes.leave(Note::Ended { backend: self.link.backend(), ending });
+        self.starter.notes.leave(Note::Ended {
+            backend: self.link.backend(),
+            ending,
+        });
     }
 
     fn leave_reaped(&self, how: String, stderr: String) {
         self.told.reaped.store(true, Ordering::Relaxed);
-        self.starter.notes.leave(Note::Reaped { backend: self.link.backend(), how, stderr });
+        self.starter.notes.leave(Note::Reaped {
+            backend: self.link.backend(),
+            how,
+            stderr,
+        });
     }
 }
 

@@ -35,13 +35,24 @@ impl ConfigText {
     /// # Errors
     /// [`IniError`] if the file could not say that.
     pub(crate) fn set(&mut self, key: &str, value: &Secret) -> Result<(), IniError> {
-        let legal = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-        let (section, name) = key.split_once('.').filter(|(s, n)| legal(s) && legal(n)).ok_or_else(|| IniError::Key(key.to_owned()))?;
+        let legal = |part: &str| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        };
+        let (section, name) = key
+            .split_once('.')
+            .filter(|(s, n)| legal(s) && legal(n))
+            .ok_or_else(|| IniError::Key(key.to_owned()))?;
         if value.expose().chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             return Err(IniError::Value(key.to_owned()));
         }
         if value.expose().contains('#') {
-            tracing::warn!(key, "A backend option has a \"#\": backends written in C++ read it up to there.");
+            tracing::warn!(
+                key,
+                "A backend option has a \"#\": backends written in C++ read it up to there."
+            );
         }
         let values = value.expose().split('\n').map(Secret::new).collect();
         match self.entries.iter_mut().find(|(s, n, _)| s == section && n == name) {
@@ -59,7 +70,11 @@ impl ConfigText {
             }
         }
         // Room for everything from the start: growing would leave copies of secrets behind.
-        let bytes = self.entries.iter().flat_map(|(s, n, v)| v.iter().map(move |v| s.len() + n.len() + v.expose().len() + 8)).sum();
+        let bytes = self
+            .entries
+            .iter()
+            .flat_map(|(s, n, v)| v.iter().map(move |v| s.len() + n.len() + v.expose().len() + 8))
+            .sum();
         let mut text = Zeroizing::new(String::with_capacity(bytes));
         for section in sections {
             let _ = writeln!(text, "[{section}]");
@@ -121,7 +136,8 @@ mod tests {
         let mut text = ConfigText::default();
         text.set("service.jid", &Secret::new("irc.example.org")).unwrap();
         text.set("identity.name", &Secret::new("IRC")).unwrap();
-        text.set("service.allowed_servers", &Secret::new("a.example\nb.example")).unwrap();
+        text.set("service.allowed_servers", &Secret::new("a.example\nb.example"))
+            .unwrap();
         text.set("identity.name", &Secret::new("Chat = \"x\"; [y]")).unwrap();
         assert_eq!(
             *text.render(),

@@ -90,7 +90,11 @@ impl Lines {
         let text = String::from_utf8_lossy(&self.partial);
         let text = text.trim_end();
         if !text.is_empty() {
-            line(text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect());
+            line(
+                text.chars()
+                    .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+                    .collect(),
+            );
         }
         self.partial.clear();
     }

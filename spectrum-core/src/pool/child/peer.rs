@@ -30,29 +30,56 @@ pub(crate) enum Peer {
 /// # Errors
 /// If the kernel does not say whose socket it is; nobody can be let in then.
 pub(crate) fn identify(peer: SocketAddrV4, local: SocketAddrV4, session: u32) -> io::Result<Peer> {
-    let Some(owner) = owner(peer, local)? else { return Ok(Peer::Stranger) };
+    let Some(owner) = owner(peer, local)? else {
+        return Ok(Peer::Stranger);
+    };
     let link = format!("socket:[{}]", owner.inode);
+    let looks = processes_of(session)?.into_iter().map(|pid| Look {
+        uid: fs::metadata(format!("/proc/{pid}")).ok().map(|m| m.uid()),
+        open: has_open(pid, &link),
+    });
+    Ok(judge(owner, getuid().as_raw(), looks))
+}
+
+/// What was seen of one process of the session.
+struct Look {
+    uid: Option<u32>,
+    /// Whether it has the socket open.
+    open: io::Result<bool>,
+}
+
+fn judge(owner: Owner, own_uid: u32, looks: impl Iterator<Item = Look>) -> Peer {
     let mut unreadable = false;
-    let mut uids = vec![getuid().as_raw()];
-    for pid in processes_of(session)? {
-        uids.extend(fs::metadata(format!("/proc/{pid}")).map(|m| m.uid()));
-        match has_open(pid, &link) {
-            Ok(true) => return Ok(Peer::Child),
+    let mut known_uid = owner.uid == own_uid;
+    for look in looks {
+        known_uid |= look.uid == Some(owner.uid);
+        match look.open {
+            Ok(true) => return Peer::Child,
             Ok(false) => {}
             // It has ended meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) => unreadable = true,
         }
     }
-    Ok(if unreadable && uids.contains(&owner.uid) { Peer::SameUser } else { Peer::Stranger })
+    if unreadable && known_uid {
+        Peer::SameUser
+    } else {
+        Peer::Stranger
+    }
 }
 
 /// The processes of a session.
 fn processes_of(session: u32) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|stat| session_of(&stat)) == Some(session) {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if fs::read_to_string(format!("/proc/{pid}/stat"))
+            .ok()
+            .and_then(|stat| session_of(&stat))
+            == Some(session)
+        {
             found.push(pid);
         }
     }
@@ -93,8 +120,16 @@ const INODE_AT: usize = HEADER + 68;
 
 /// Who owns the socket with the address `local` that is connected to `remote`; `None` if it is there no more.
 fn owner(local: SocketAddrV4, remote: SocketAddrV4) -> io::Result<Option<Owner>> {
-    let diag = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
-    match diag.map_err(io::Error::from).and_then(|diag| ask(&diag, &question(local, remote))) {
+    let diag = socket_with(
+        AddressFamily::NETLINK,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    );
+    match diag
+        .map_err(io::Error::from)
+        .and_then(|diag| ask(&diag, &question(local, remote)))
+    {
         Ok(owner) => Ok(owner),
         // A sandbox may forbid netlink; the table says the same, only slower.
         Err(_) => Ok(look_up(&fs::read_to_string("/proc/net/tcp")?, local, remote)),
@@ -107,8 +142,13 @@ fn look_up(table: &str, local: SocketAddrV4, remote: SocketAddrV4) -> Option<Own
     let (local, remote) = (spell(local), spell(remote));
     table.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().take(10).collect();
-        let [_, from, to, _, _, _, _, uid, _, inode] = fields[..] else { return None };
-        let owner = Owner { uid: uid.parse().ok()?, inode: inode.parse().ok()? };
+        let [_, from, to, _, _, _, _, uid, _, inode] = fields[..] else {
+            return None;
+        };
+        let owner = Owner {
+            uid: uid.parse().ok()?,
+            inode: inode.parse().ok()?,
+        };
         (from == local && to == remote && owner.inode != 0).then_some(owner)
     })
 }
@@ -142,24 +182,36 @@ fn ask(diag: impl AsFd, question: &[u8]) -> io::Result<Option<Owner>> {
     let mut answer = [0; 1_024];
     // The kernel answers within the call above, so this does not wait.
     let (received, _) = recv(&diag, &mut answer[..], RecvFlags::DONTWAIT)?;
-    let received = received.len();
     read(&answer[..received])
 }
 
 fn read(answer: &[u8]) -> io::Result<Option<Owner>> {
     let word = |at: usize| {
-        let bytes = answer.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let bytes = answer
+            .get(at..at + 4)
+            .and_then(|b| <[u8; 4]>::try_from(b).ok())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok::<u32, io::Error>(u32::from_ne_bytes(bytes))
     };
-    let kind = answer.get(4..6).and_then(|b| <[u8; 2]>::try_from(b).ok()).map(u16::from_ne_bytes);
+    let kind = answer
+        .get(4..6)
+        .and_then(|b| <[u8; 2]>::try_from(b).ok())
+        .map(u16::from_ne_bytes);
     if kind == Some(NLMSG_ERROR) {
         let error = io::Error::from_raw_os_error(word(HEADER)?.cast_signed().wrapping_neg());
-        return if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) };
+        return if error.kind() == io::ErrorKind::NotFound {
+            Ok(None)
+        } else {
+            Err(error)
+        };
     }
     if kind != Some(SOCK_DIAG_BY_FAMILY) {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let owner = Owner { uid: word(UID_AT)?, inode: word(INODE_AT)? };
+    let owner = Owner {
+        uid: word(UID_AT)?,
+        inode: word(INODE_AT)?,
+    };
     // Inode 0: its process has closed it.
     Ok((owner.inode != 0).then_some(owner))
 }
@@ -173,7 +225,9 @@ mod tests {
     use super::*;
 
     fn v4(address: SocketAddr) -> SocketAddrV4 {
-        let SocketAddr::V4(address) = address else { panic!("listens on IPv4") };
+        let SocketAddr::V4(address) = address else {
+            panic!("listens on IPv4")
+        };
         address
     }
 
@@ -185,12 +239,41 @@ mod tests {
         let (peer, local) = (v4(peer), v4(accepted.local_addr().unwrap()));
         let own = session_of(&fs::read_to_string("/proc/self/stat").unwrap()).unwrap();
         assert_eq!(identify(peer, local, own).unwrap(), Peer::Child);
-        assert_eq!(identify(peer, local, 1).unwrap(), if own == 1 { Peer::Child } else { Peer::Stranger });
+        assert_eq!(
+            identify(peer, local, 1).unwrap(),
+            if own == 1 { Peer::Child } else { Peer::Stranger }
+        );
         let table = fs::read_to_string("/proc/net/tcp").unwrap();
         assert_eq!(look_up(&table, peer, local), owner(peer, local).unwrap());
         drop(client);
         drop(accepted);
         assert_eq!(identify(peer, local, own).unwrap(), Peer::Stranger);
+    }
+
+    #[test]
+    fn user_is_enough_only_where_a_process_of_the_session_cannot_be_read() {
+        let owner = Owner { uid: 1_000, inode: 5 };
+        let denied = |uid| Look {
+            uid: Some(uid),
+            open: Err(io::ErrorKind::PermissionDenied.into()),
+        };
+        let other = |uid| Look {
+            uid: Some(uid),
+            open: Ok(false),
+        };
+        let gone = || Look {
+            uid: None,
+            open: Err(io::ErrorKind::NotFound.into()),
+        };
+        assert_eq!(judge(owner, 1_000, [other(1_000), gone()].into_iter()), Peer::Stranger);
+        assert_eq!(judge(owner, 1_000, [other(1_000), denied(0)].into_iter()), Peer::SameUser);
+        assert_eq!(judge(owner, 0, [denied(1_000)].into_iter()), Peer::SameUser);
+        assert_eq!(judge(owner, 0, [denied(0), other(33)].into_iter()), Peer::Stranger);
+        let holder = Look {
+            uid: Some(33),
+            open: Ok(true),
+        };
+        assert_eq!(judge(owner, 0, [denied(0), holder].into_iter()), Peer::Child);
     }
 
     #[test]

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tracing::Span;
 
+use super::exec;
 use super::output::{Output, capture};
 use crate::tasks::{TaskHandle, Tasks};
 
@@ -73,16 +72,26 @@ impl Process {
     /// # Errors
     /// If it cannot be watched; it has been killed then.
     pub(crate) fn watch(mut child: Child, tasks: &Tasks) -> io::Result<Self> {
-        let raw = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        let raw = i32::try_from(child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or(io::ErrorKind::InvalidData)?;
         let pipes = (child.stdout.take(), child.stderr.take());
-        let shared = Arc::new(Shared { pid: raw, child: Mutex::new(Some(child)) });
+        let shared = Arc::new(Shared {
+            pid: raw,
+            child: Mutex::new(Some(child)),
+        });
         let output = Arc::new(Output::default());
         let (Some(stdout), Some(stderr)) = pipes else {
             shared.signal(Signal::KILL);
             shared.reap()?;
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let listening = tasks.spawn("backend-output", Span::current(), capture(stdout.into(), stderr.into(), Arc::clone(&output)));
+        let listening = tasks.spawn(
+            "backend-output",
+            Span::current(),
+            capture(stdout.into(), stderr.into(), Arc::clone(&output)),
+        );
         let (told, exit) = watch::channel(None);
         let reaper = Arc::clone(&shared);
         tasks.spawn("backend-reaper", Span::current(), async move {
@@ -92,7 +101,12 @@ impl Process {
                 Err(error) => tracing::error!(%error, "Could not reap a backend."),
             }
         });
-        Ok(Self { shared, exit, output, listening })
+        Ok(Self {
+            shared,
+            exit,
+            output,
+            listening,
+        })
     }
 
     /// Its id, which is also that of its session.
@@ -145,7 +159,7 @@ impl Drop for Process {
 /// Resolves when the child has ended; it is not reaped by this.
 async fn ended(pid: Pid) {
     if let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty())
-        && let Ok(descriptor) = AsyncFd::with_interest(descriptor, Interest::READABLE)
+        && let Ok(descriptor) = exec::readable(descriptor)
         && descriptor.readable().await.is_ok()
     {
         return;

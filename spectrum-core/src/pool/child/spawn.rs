@@ -17,8 +17,19 @@ const STARTS: usize = 64;
 
 /// What of our own environment a child inherits; also everything that begins with `LC_`. Nothing else: a variable may hold a
 /// secret of ours.
-const INHERITED: [&str; 11] =
-    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "RUST_BACKTRACE"];
+const INHERITED: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "RUST_BACKTRACE",
+];
 
 /// A child to be started: in a session of its own, with an almost empty environment, without stdin.
 #[derive(Debug)]
@@ -56,7 +67,9 @@ fn thread() -> io::Result<SyncSender<Start>> {
         return Ok(starts.clone());
     }
     let (sender, starts) = sync_channel(STARTS);
-    std::thread::Builder::new().name("spectrum-spawn".to_owned()).spawn(move || run(&starts))?;
+    std::thread::Builder::new()
+        .name("spectrum-spawn".to_owned())
+        .spawn(move || run(&starts))?;
     *thread = Some(sender.clone());
     Ok(sender)
 }
@@ -75,13 +88,51 @@ fn run(starts: &Receiver<Start>) {
 fn start(spec: &ChildSpec) -> io::Result<Child> {
     let (program, arguments) = spec.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let inherited =
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|n| INHERITED.contains(&n) || n.starts_with("LC_")));
-    command.env_clear().envs(inherited).envs(spec.environment.iter().map(|(name, value)| (name, value)));
+    command
+        .env_clear()
+        .envs(inherited)
+        .envs(spec.environment.iter().map(|(name, value)| (name, value)));
     if let Some(dir) = &spec.working_dir {
         command.current_dir(dir);
     }
     exec::prepare(&mut command, spec.pass.as_ref().map(AsRawFd::as_raw_fd));
     command.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn child_outlives_the_thread_that_asked_for_it() {
+        let start = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let argv = ["sleep", "60"].map(OsString::from).to_vec();
+            runtime
+                .block_on(spawn(ChildSpec {
+                    argv,
+                    environment: Vec::new(),
+                    working_dir: None,
+                    pass: None,
+                }))
+                .unwrap()
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        // By the time of a second start the death of the first thread has come through.
+        let mut second = std::thread::spawn(start).join().unwrap();
+        assert_eq!(child.try_wait().unwrap(), None);
+        for child in [&mut child, &mut second] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
 }

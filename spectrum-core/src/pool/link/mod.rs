@@ -5,10 +5,10 @@
 
 mod reader;
 mod table;
-mod transport;
-mod writer;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ use crate::wire::{FromBackend, ToBackend};
 pub(crate) use reader::{End, LinkTimings, Reader};
 pub(crate) use table::Logout;
 use table::{Deliveries, Foreign, Table};
-pub(crate) use transport::{Sink, Source, in_process, native, spectrum2};
+pub(crate) use transport::{Sink, Source, SourceEnd, in_process, native, spectrum2};
 
 /// See the module.
 pub(crate) struct Link {
@@ -133,7 +133,11 @@ impl Link {
         match frame {
             FromBackend::Pong => return Taken::Pong,
             FromBackend::LoggedIn { assignment } => self.deliver(assignment, LinkInput::LoggedIn),
-            FromBackend::Event { assignment, durable, event } => {
+            FromBackend::Event {
+                assignment,
+                durable,
+                event,
+            } => {
                 let closing = matches!(*event, Event::Closed(_));
                 let input = LinkInput::Event { event, durable };
                 if closing {
@@ -143,7 +147,11 @@ impl Link {
                     self.deliver(assignment, input);
                 }
             }
-            FromBackend::Outcome { assignment, request, outcome } => {
+            FromBackend::Outcome {
+                assignment,
+                request,
+                outcome,
+            } => {
                 let listener = self.table().outcome(assignment, request);
                 if let Some(inbox) = self.judge(listener).flatten() {
                     inbox.deliver(assignment, LinkInput::Outcome { request, outcome });
@@ -155,12 +163,19 @@ impl Link {
                     self.notes.leave(Note::LoggedOut(assignment));
                 }
             }
-            FromBackend::Prompt { assignment, prompt, what } => self.deliver(assignment, LinkInput::Prompt { prompt, what }),
+            FromBackend::Prompt {
+                assignment,
+                prompt,
+                what,
+            } => self.deliver(assignment, LinkInput::Prompt { prompt, what }),
             FromBackend::Query(text) => {
                 if self.health.asking.swap(true, Ordering::AcqRel) {
                     self.violation();
                 } else {
-                    self.notes.leave(Note::Query { backend: self.backend, text });
+                    self.notes.leave(Note::Query {
+                        backend: self.backend,
+                        text,
+                    });
                 }
             }
             FromBackend::Stats(usage) => self.health.resident_kib.store(usage.resident, Ordering::Relaxed),
@@ -206,7 +221,10 @@ impl Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("backend", &self.backend).field("health", &self.health).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("backend", &self.backend)
+            .field("health", &self.health)
+            .finish_non_exhaustive()
     }
 }
 

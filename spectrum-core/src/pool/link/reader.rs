@@ -66,7 +66,11 @@ impl Reader {
     }
 
     async fn read(&mut self) -> End {
-        let LinkTimings { ping_interval, ping_timeout, exit_grace } = self.timings;
+        let LinkTimings {
+            ping_interval,
+            ping_timeout,
+            exit_grace,
+        } = self.timings;
         // Ten looks per PING are close enough for both clocks.
         let look = (ping_interval / 10).max(Duration::from_millis(1));
         let mut clock = interval_at(Instant::now() + look, look);
@@ -137,7 +141,10 @@ impl Reader {
     }
 
     fn count_violations(&mut self) {
-        self.link.health.wire_violations.store(self.source.violations(), Ordering::Relaxed);
+        self.link
+            .health
+            .wire_violations
+            .store(self.source.violations(), Ordering::Relaxed);
         let now = self.link.health.violations();
         self.violations.increment(now.saturating_sub(self.counted));
         self.counted = now;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{OpError, OpErrorKind, Outcome, Retry, VERB_DEADLINE, Verb};
+use crate::backend::{CANCEL_GRACE, OpError, OpErrorKind, Outcome, Retry, VERB_DEADLINE, Verb};
 use crate::main_process::{LinkInput, LinkRefused, LinkRequest, SessionInbox};
 use crate::model::{AssignmentId, Patch, RequestId, UserKey};
 use crate::wire::{LoginRequest, ToBackend};
@@ -26,8 +26,9 @@ const CREDIT_LOT: u32 = 16;
 /// How long a profile may take; then the person who asked is told so.
 const PROFILE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A native backend watches its verbs itself, and knows better what has become of them; the link comes after it.
-const NATIVE_SLACK: Duration = Duration::from_secs(15);
+/// A native backend watches its verbs itself, and knows better what has become of them. This is longer than a verb can take
+/// there: it may wait for its turn for one deadline, and run for another.
+const NATIVE_DEADLINE: Duration = Duration::from_secs(2 * VERB_DEADLINE.as_secs() + 2 * CANCEL_GRACE.as_secs());
 
 /// What goes to sessions once the lock is released.
 pub(crate) type Deliveries = Vec<(Arc<dyn SessionInbox>, AssignmentId, LinkInput)>;
@@ -83,13 +84,20 @@ struct Open {
 
 impl Open {
     fn lost(&self, text: &str) -> Outcome {
-        Err(if self.written { OpError::maybe_sent(text) } else { OpError::not_connected(text) })
+        Err(if self.written {
+            OpError::maybe_sent(text)
+        } else {
+            OpError::not_connected(text)
+        })
     }
 
     fn late(&self) -> Outcome {
         let text = "The network did not answer in time.";
         Err(if self.written && !self.profile {
-            OpError { kind: OpErrorKind::Timeout, ..OpError::maybe_sent(text) }
+            OpError {
+                kind: OpErrorKind::Timeout,
+                ..OpError::maybe_sent(text)
+            }
         } else {
             OpError::new(OpErrorKind::Timeout, text).retry(Retry::WhenConnected)
         })
@@ -98,15 +106,35 @@ impl Open {
 
 impl Table {
     pub(crate) fn new(native: bool) -> Self {
-        Self { native, seats: HashMap::new(), queue: VecDeque::new(), queued_requests: 0, queued_bytes: 0, gone: None }
+        Self {
+            native,
+            seats: HashMap::new(),
+            queue: VecDeque::new(),
+            queued_requests: 0,
+            queued_bytes: 0,
+            gone: None,
+        }
     }
 
     /// Takes a user in. If the link is gone already, that is delivered.
     pub(crate) fn attach(&mut self, assignment: AssignmentId, user: UserKey, inbox: Arc<dyn SessionInbox>, out: &mut Deliveries) {
         if let Some(reason) = &self.gone {
-            out.push((Arc::clone(&inbox), assignment, LinkInput::BackendLost { reason: reason.clone() }));
+            out.push((
+                Arc::clone(&inbox),
+                assignment,
+                LinkInput::BackendLost { reason: reason.clone() },
+            ));
         }
-        self.seats.insert(assignment, Seat { user, inbox, open: Vec::new(), credit: 0, phase: Phase::Fresh });
+        self.seats.insert(
+            assignment,
+            Seat {
+                user,
+                inbox,
+                open: Vec::new(),
+                credit: 0,
+                phase: Phase::Fresh,
+            },
+        );
     }
 
     /// A request of a session. What is delivered is a loss that the session may have missed.
@@ -117,10 +145,16 @@ impl Table {
         now: Instant,
         out: &mut Deliveries,
     ) -> Result<(), LinkRefused> {
-        let Some(seat) = self.seats.get_mut(&assignment) else { return Err(LinkRefused { request, gone: true }) };
+        let Some(seat) = self.seats.get_mut(&assignment) else {
+            return Err(LinkRefused { request, gone: true });
+        };
         if let Some(reason) = &self.gone {
             // The loss may have reached the session before it knew of its assignment.
-            out.push((Arc::clone(&seat.inbox), assignment, LinkInput::BackendLost { reason: reason.clone() }));
+            out.push((
+                Arc::clone(&seat.inbox),
+                assignment,
+                LinkInput::BackendLost { reason: reason.clone() },
+            ));
             self.seats.remove(&assignment);
             return Err(LinkRefused { request, gone: true });
         }
@@ -147,25 +181,44 @@ impl Table {
                     || self.queued_bytes.saturating_add(bytes) > QUEUE_BYTES
                     || seat.open.len() >= OPEN_REQUESTS;
                 if full {
-                    return Err(LinkRefused { request: LinkRequest::Verb { request, verb }, gone: false });
+                    return Err(LinkRefused {
+                        request: LinkRequest::Verb { request, verb },
+                        gone: false,
+                    });
                 }
                 let profile = matches!(*verb, Verb::FetchProfile(_));
                 let within = match (profile, self.native) {
                     (true, _) => PROFILE_DEADLINE,
-                    (false, true) => VERB_DEADLINE + NATIVE_SLACK,
+                    (false, true) => NATIVE_DEADLINE,
                     (false, false) => VERB_DEADLINE,
                 };
-                seat.open.push(Open { request, written: false, profile, deadline: now + within });
+                seat.open.push(Open {
+                    request,
+                    written: false,
+                    profile,
+                    deadline: now + within,
+                });
                 self.queued_requests += 1;
                 self.queued_bytes += bytes;
-                ToBackend::Request { assignment, request, verb }
+                ToBackend::Request {
+                    assignment,
+                    request,
+                    verb,
+                }
             }
             LinkRequest::PromptAnswer { prompt, answers } => {
                 if self.queued_requests >= QUEUE_REQUESTS {
-                    return Err(LinkRefused { request: LinkRequest::PromptAnswer { prompt, answers }, gone: false });
+                    return Err(LinkRefused {
+                        request: LinkRequest::PromptAnswer { prompt, answers },
+                        gone: false,
+                    });
                 }
                 self.queued_requests += 1;
-                ToBackend::PromptAnswer { assignment, prompt, answers }
+                ToBackend::PromptAnswer {
+                    assignment,
+                    prompt,
+                    answers,
+                }
             }
         };
         self.queue.push_back(frame);
@@ -174,14 +227,21 @@ impl Table {
 
     /// So many events of a user have been dealt with. Returns whether there is something to write.
     pub(crate) fn credit(&mut self, assignment: AssignmentId, events: u32) -> bool {
-        let Some(seat) = self.seats.get_mut(&assignment).filter(|seat| seat.phase == Phase::Active && self.native) else {
+        let Some(seat) = self
+            .seats
+            .get_mut(&assignment)
+            .filter(|seat| seat.phase == Phase::Active && self.native)
+        else {
             return false;
         };
         seat.credit = seat.credit.saturating_add(events);
         if seat.credit < CREDIT_LOT {
             return false;
         }
-        self.queue.push_back(ToBackend::Credit { assignment, events: std::mem::take(&mut seat.credit) });
+        self.queue.push_back(ToBackend::Credit {
+            assignment,
+            events: std::mem::take(&mut seat.credit),
+        });
         true
     }
 
@@ -253,7 +313,11 @@ impl Table {
 
     /// The backend has closed the legacy session: outcomes of what is open, then nothing but `input`.
     pub(crate) fn closed(&mut self, assignment: AssignmentId, input: LinkInput, out: &mut Deliveries) -> Result<(), Foreign> {
-        let seat = self.seats.get_mut(&assignment).filter(|seat| seat.phase != Phase::Fresh).ok_or(Foreign)?;
+        let seat = self
+            .seats
+            .get_mut(&assignment)
+            .filter(|seat| seat.phase != Phase::Fresh)
+            .ok_or(Foreign)?;
         if seat.phase == Phase::Active {
             seat.phase = Phase::Closed;
             seat.fail_open(assignment, "The connection to the network was lost.", out);
@@ -269,7 +333,9 @@ impl Table {
         request: RequestId,
     ) -> Result<Option<Arc<dyn SessionInbox>>, Foreign> {
         let seat = self.seats.get_mut(&assignment).ok_or(Foreign)?;
-        let Some(at) = seat.open.iter().position(|open| open.request == request) else { return Ok(None) };
+        let Some(at) = seat.open.iter().position(|open| open.request == request) else {
+            return Ok(None);
+        };
         seat.open.remove(at);
         Ok(Some(Arc::clone(&seat.inbox)))
     }
@@ -282,7 +348,14 @@ impl Table {
                 let late = open.deadline <= now;
                 if late {
                     let outcome = Box::new(open.late());
-                    out.push((Arc::clone(inbox), *assignment, LinkInput::Outcome { request: open.request, outcome }));
+                    out.push((
+                        Arc::clone(inbox),
+                        *assignment,
+                        LinkInput::Outcome {
+                            request: open.request,
+                            outcome,
+                        },
+                    ));
                 }
                 !late
             });
@@ -295,10 +368,17 @@ impl Table {
             && let Some(frame) = self.queue.pop_front()
         {
             match &frame {
-                ToBackend::Request { assignment, request, verb } => {
+                ToBackend::Request {
+                    assignment,
+                    request,
+                    verb,
+                } => {
                     self.queued_requests = self.queued_requests.saturating_sub(1);
                     self.queued_bytes = self.queued_bytes.saturating_sub(weight(verb));
-                    let open = self.seats.get_mut(assignment).and_then(|s| s.open.iter_mut().find(|o| o.request == *request));
+                    let open = self
+                        .seats
+                        .get_mut(assignment)
+                        .and_then(|s| s.open.iter_mut().find(|o| o.request == *request));
                     // It has got its outcome already: too late, or its session has ended.
                     let Some(open) = open else { continue };
                     open.written = true;
@@ -315,7 +395,7 @@ impl Table {
             }
             batch.push(frame);
         }
-        if self.queue.is_empty() && self.queue.capacity() > 4 * most {
+        if self.queue.is_empty() && self.queue.capacity() > most.saturating_mul(4) {
             self.queue = VecDeque::new();
         }
     }
@@ -332,7 +412,13 @@ impl Table {
         self.seats.retain(|assignment, seat| {
             seat.fail_open(*assignment, "The connection to the network was lost.", out);
             if matches!(seat.phase, Phase::Fresh | Phase::Active) {
-                out.push((Arc::clone(&seat.inbox), *assignment, LinkInput::BackendLost { reason: reason.to_owned() }));
+                out.push((
+                    Arc::clone(&seat.inbox),
+                    *assignment,
+                    LinkInput::BackendLost {
+                        reason: reason.to_owned(),
+                    },
+                ));
             }
             seat.phase == Phase::Fresh
         });
@@ -349,7 +435,14 @@ impl Seat {
     fn fail_open(&mut self, assignment: AssignmentId, text: &str, out: &mut Deliveries) {
         for open in std::mem::take(&mut self.open) {
             let outcome = Box::new(open.lost(text));
-            out.push((Arc::clone(&self.inbox), assignment, LinkInput::Outcome { request: open.request, outcome }));
+            out.push((
+                Arc::clone(&self.inbox),
+                assignment,
+                LinkInput::Outcome {
+                    request: open.request,
+                    outcome,
+                },
+            ));
         }
     }
 }

@@ -188,11 +188,23 @@ pub(crate) fn spectrum2(stream: TcpStream, codec: Codec) -> (Source, Sink) {
     over_bytes(Box::new(read), Box::new(write), codec)
 }
 
-fn over_bytes(read: Box<dyn AsyncRead + Send + Unpin>, write: Box<dyn AsyncWrite + Send + Unpin>, codec: Codec) -> (Source, Sink) {
+fn over_bytes(
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    write: Box<dyn AsyncWrite + Send + Unpin>,
+    codec: Codec,
+) -> (Source, Sink) {
     let codec = SharedCodec(Arc::new(Mutex::new(codec)));
     (
-        Source::Bytes { half: read, codec: codec.clone(), buffer: BytesMut::new() },
-        Sink::Bytes { half: write, codec, buffer: BytesMut::new() },
+        Source::Bytes {
+            half: read,
+            codec: codec.clone(),
+            buffer: BytesMut::new(),
+        },
+        Sink::Bytes {
+            half: write,
+            codec,
+            buffer: BytesMut::new(),
+        },
     )
 }
 

@@ -9,9 +9,6 @@ pub const FAILING_DEATHS: usize = 5;
 /// See [`FAILING_DEATHS`].
 pub const FAILING_WINDOW: Duration = Duration::from_secs(60);
 
-/// The first retry comes after 0.5 to 1 of this, the next after twice as long, and so on.
-const BACKOFF_BASE: Duration = Duration::from_secs(1);
-
 /// The longest wait between two retries.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
@@ -19,8 +16,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const CALM: Duration = Duration::from_secs(120);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Crashes {
+    /// The first retry comes after 0.5 to 1 of this, the next after twice as long, and so on.
+    backoff: Duration,
     recent: VecDeque<Instant>,
     last: Option<Instant>,
     streak: u32,
@@ -31,10 +30,25 @@ pub(super) struct Crashes {
 }
 
 impl Crashes {
+    pub(super) fn new(backoff: Duration) -> Self {
+        Self {
+            backoff,
+            recent: VecDeque::new(),
+            last: None,
+            streak: 0,
+            not_before: None,
+            recovering: false,
+            failing: None,
+        }
+    }
+
     pub(super) fn died(&mut self, reason: String, jitter: u16, now: Instant) {
         self.count(jitter, now);
         if self.recent.len() >= FAILING_DEATHS {
-            self.failing = Some(format!("backends ended {} times within a minute; last: {reason}", self.recent.len()));
+            self.failing = Some(format!(
+                "backends ended {} times within a minute; last: {reason}",
+                self.recent.len()
+            ));
         } else if self.failing.is_some() {
             self.failing = Some(reason);
         }
@@ -72,12 +86,16 @@ impl Crashes {
             self.streak = 0;
         }
         self.last = Some(now);
-        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > FAILING_WINDOW) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) > FAILING_WINDOW)
+        {
             self.recent.pop_front();
         }
         self.recent.push_back(now);
         self.recovering = true;
-        let longest = BACKOFF_BASE.saturating_mul(1 << self.streak.min(16)).min(BACKOFF_MAX);
+        let longest = self.backoff.saturating_mul(1 << self.streak.min(16)).min(BACKOFF_MAX);
         self.streak += 1;
         let half = longest / 2;
         self.not_before = Some(now + half + half.mul_f64(f64::from(jitter) / f64::from(u16::MAX)));

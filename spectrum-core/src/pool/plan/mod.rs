@@ -38,6 +38,8 @@ pub struct PlanOptions {
     pub logout_grace: Duration,
     /// Users that wait, at most.
     pub max_waiting: usize,
+    /// The longest wait before the first retry after a death; later ones come at twice that, and so on.
+    pub backoff: Duration,
 }
 
 impl Default for PlanOptions {
@@ -48,6 +50,7 @@ impl Default for PlanOptions {
             idle: Duration::from_secs(60),
             logout_grace: Duration::from_secs(10),
             max_waiting: MAX_WAITING,
+            backoff: Duration::from_secs(1),
         }
     }
 }
@@ -223,6 +226,7 @@ impl Plan {
     /// A plan without backends. The first [`PlanEvent::TimePassed`] starts the spare ones.
     pub fn new(mut options: PlanOptions) -> Self {
         options.users_per_backend = options.users_per_backend.max(1);
+        let crashes = Crashes::new(options.backoff);
         Self {
             options,
             backends: BTreeMap::new(),
@@ -235,7 +239,7 @@ impl Plan {
             roomy: BTreeSet::new(),
             empty: BTreeMap::new(),
             starting: 0,
-            crashes: Crashes::default(),
+            crashes,
             stopping: false,
             next_backend: 1,
             next_assignment: 1,
@@ -260,7 +264,9 @@ impl Plan {
     /// When [`PlanEvent::TimePassed`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.front().map(|(at, _)| *at);
-        let idle = (self.surplus() > 0).then(|| self.empty.values().min().map(|since| *since + self.options.idle)).flatten();
+        let idle = (self.surplus() > 0)
+            .then(|| self.empty.values().min().map(|since| *since + self.options.idle))
+            .flatten();
         let start = if self.missing() > 0 { self.crashes.not_before() } else { None };
         [leaving, idle, start].into_iter().flatten().min()
     }
@@ -297,9 +303,15 @@ impl Plan {
 
     fn want(&mut self, waiter: WaiterId, user: UserKey, out: &mut Vec<Action>) {
         if self.stopping {
-            out.push(Action::Refuse { waiter, why: Refusal::Stopping });
+            out.push(Action::Refuse {
+                waiter,
+                why: Refusal::Stopping,
+            });
         } else if self.waiting() >= self.options.max_waiting {
-            out.push(Action::Refuse { waiter, why: Refusal::Busy });
+            out.push(Action::Refuse {
+                waiter,
+                why: Refusal::Busy,
+            });
         } else {
             self.queue.insert(waiter, user);
         }
@@ -318,7 +330,9 @@ impl Plan {
     }
 
     fn ready(&mut self, backend: BackendId, now: Instant) {
-        let Some(place) = self.backends.get_mut(&backend) else { return };
+        let Some(place) = self.backends.get_mut(&backend) else {
+            return;
+        };
         if place.state != BackendState::Starting {
             return;
         }
@@ -359,7 +373,10 @@ impl Plan {
         }
         seat.let_go = true;
         self.leaving.push_back((now + self.options.logout_grace, assignment));
-        out.push(Action::Logout { assignment, backend: seat.backend });
+        out.push(Action::Logout {
+            assignment,
+            backend: seat.backend,
+        });
     }
 
     fn free(&mut self, assignment: AssignmentId, now: Instant, out: &mut Vec<Action>) {
@@ -395,8 +412,13 @@ impl Plan {
 
     fn stop(&mut self, out: &mut Vec<Action>) {
         self.stopping = true;
-        let waiters = std::mem::take(&mut self.queue).into_keys().chain(std::mem::take(&mut self.blocked).into_keys());
-        out.extend(waiters.map(|waiter| Action::Refuse { waiter, why: Refusal::Stopping }));
+        let waiters = std::mem::take(&mut self.queue)
+            .into_keys()
+            .chain(std::mem::take(&mut self.blocked).into_keys());
+        out.extend(waiters.map(|waiter| Action::Refuse {
+            waiter,
+            why: Refusal::Stopping,
+        }));
         self.behind.clear();
         self.roomy.clear();
         self.empty.clear();
@@ -426,14 +448,23 @@ impl Plan {
         {
             let why = Refusal::Failing(reason.to_owned());
             let waiters = std::mem::take(&mut self.queue).into_keys();
-            out.extend(waiters.map(|waiter| Action::Refuse { waiter, why: why.clone() }));
+            out.extend(waiters.map(|waiter| Action::Refuse {
+                waiter,
+                why: why.clone(),
+            }));
         }
         if self.crashes.may_start(now) {
             for _ in 0..self.missing() {
                 let id = BackendId(self.next_backend);
                 self.next_backend += 1;
                 self.starting += 1;
-                self.backends.insert(id, Place { state: BackendState::Starting, seats: HashSet::new() });
+                self.backends.insert(
+                    id,
+                    Place {
+                        state: BackendState::Starting,
+                        seats: HashSet::new(),
+                    },
+                );
                 out.push(Action::Start(id));
             }
         }
@@ -449,7 +480,9 @@ impl Plan {
                 self.behind.entry(user).or_default().insert(waiter);
                 continue;
             }
-            let Some(place) = self.backends.get_mut(&backend) else { continue };
+            let Some(place) = self.backends.get_mut(&backend) else {
+                continue;
+            };
             let assignment = AssignmentId(self.next_assignment);
             self.next_assignment += 1;
             place.seats.insert(assignment);
@@ -458,8 +491,20 @@ impl Plan {
             }
             self.empty.remove(&backend);
             self.users.insert(user.clone(), assignment);
-            self.seats.insert(assignment, Seat { user: user.clone(), backend, let_go: false });
-            out.push(Action::Seat { waiter, user, assignment, backend });
+            self.seats.insert(
+                assignment,
+                Seat {
+                    user: user.clone(),
+                    backend,
+                    let_go: false,
+                },
+            );
+            out.push(Action::Seat {
+                waiter,
+                user,
+                assignment,
+                backend,
+            });
         }
     }
 
@@ -471,7 +516,11 @@ impl Plan {
         let waiting = self.queue.len();
         let per_backend = self.options.users_per_backend;
         let lacking = self.options.min_spare.saturating_sub(self.roomy.len());
-        let wanted = if lacking > 0 { waiting / per_backend + lacking } else { waiting.div_ceil(per_backend) };
+        let wanted = if lacking > 0 {
+            waiting / per_backend + lacking
+        } else {
+            waiting.div_ceil(per_backend)
+        };
         // After a failure one at a time, until one comes up.
         let at_once = if self.crashes.is_recovering() { 1 } else { MAX_STARTING };
         wanted.min(at_once).saturating_sub(self.starting)
@@ -485,7 +534,13 @@ impl Plan {
     fn retire_idle(&mut self, now: Instant, out: &mut Vec<Action>) {
         for _ in 0..self.surplus() {
             // The youngest goes first: the oldest is filled first.
-            let Some(id) = self.empty.iter().rev().find(|(_, since)| **since + self.options.idle <= now).map(|(id, _)| *id) else {
+            let Some(id) = self
+                .empty
+                .iter()
+                .rev()
+                .find(|(_, since)| **since + self.options.idle <= now)
+                .map(|(id, _)| *id)
+            else {
                 return;
             };
             self.empty.remove(&id);

@@ -13,11 +13,18 @@ struct Bench {
 
 impl Bench {
     fn new(users_per_backend: usize) -> Self {
-        Self::with(PlanOptions { users_per_backend, ..PlanOptions::default() })
+        Self::with(PlanOptions {
+            users_per_backend,
+            ..PlanOptions::default()
+        })
     }
 
     fn with(options: PlanOptions) -> Self {
-        Self { plan: Plan::new(options), now: Instant::now(), next_waiter: 1 }
+        Self {
+            plan: Plan::new(options),
+            now: Instant::now(),
+            next_waiter: 1,
+        }
     }
 
     fn tell(&mut self, event: PlanEvent) -> Vec<Action> {
@@ -29,7 +36,13 @@ impl Bench {
     fn want(&mut self, user: &str) -> (WaiterId, Vec<Action>) {
         let waiter = WaiterId(self.next_waiter);
         self.next_waiter += 1;
-        (waiter, self.tell(PlanEvent::Wanted { waiter, user: user.into() }))
+        (
+            waiter,
+            self.tell(PlanEvent::Wanted {
+                waiter,
+                user: user.into(),
+            }),
+        )
     }
 
     /// Wants a seat, and takes it.
@@ -43,8 +56,14 @@ impl Bench {
     }
 
     fn die(&mut self, id: u32) -> Vec<Action> {
-        let ending = Ending::Died { reason: "signal 9".to_owned(), jitter: u16::MAX };
-        self.tell(PlanEvent::Ended { backend: BackendId(id), ending })
+        let ending = Ending::Died {
+            reason: "signal 9".to_owned(),
+            jitter: u16::MAX,
+        };
+        self.tell(PlanEvent::Ended {
+            backend: BackendId(id),
+            ending,
+        })
     }
 
     fn pass(&mut self, secs: u64) -> Vec<Action> {
@@ -97,11 +116,23 @@ fn empty_backend_beyond_the_spare_one_retires_after_a_minute() {
     let (a, _) = bench.seat("a");
     bench.ready(2);
     bench.tell(PlanEvent::Released { assignment: a });
-    assert_eq!(bench.tell(PlanEvent::LoggedOut { assignment: a }), [Action::Free { assignment: a, backend: BackendId(1) }]);
+    assert_eq!(
+        bench.tell(PlanEvent::LoggedOut { assignment: a }),
+        [Action::Free {
+            assignment: a,
+            backend: BackendId(1)
+        }]
+    );
     assert_eq!(bench.plan.next_deadline(), Some(bench.now + Duration::from_secs(60)));
     assert_eq!(bench.pass(59), []);
     assert_eq!(bench.pass(1), [Action::Retire(BackendId(2))]);
-    assert_eq!(bench.tell(PlanEvent::Ended { backend: BackendId(2), ending: Ending::Asked }), []);
+    assert_eq!(
+        bench.tell(PlanEvent::Ended {
+            backend: BackendId(2),
+            ending: Ending::Asked
+        }),
+        []
+    );
     assert_eq!(bench.pass(3_600), []);
     assert_eq!(bench.plan.next_deadline(), None);
 }
@@ -114,7 +145,11 @@ fn users_wait_in_order_and_are_seated_when_a_backend_is_ready() {
     assert_eq!(actions, []);
     let (second, _) = bench.want("b");
     let (third, actions) = bench.want("c");
-    assert_eq!(starts(&actions), 0, "the second one was started for the spare room that b takes");
+    assert_eq!(
+        starts(&actions),
+        0,
+        "the second one was started for the spare room that b takes"
+    );
     assert_eq!(bench.plan.waiting(), 3);
     let served: Vec<_> = bench
         .ready(1)
@@ -134,13 +169,25 @@ fn users_wait_in_order_and_are_seated_when_a_backend_is_ready() {
 fn user_who_comes_back_waits_until_the_old_seat_is_free() {
     let mut bench = Bench::new(10).up();
     let (old, _) = bench.seat("a");
-    assert_eq!(bench.tell(PlanEvent::Released { assignment: old }), [Action::Logout { assignment: old, backend: BackendId(1) }]);
+    assert_eq!(
+        bench.tell(PlanEvent::Released { assignment: old }),
+        [Action::Logout {
+            assignment: old,
+            backend: BackendId(1)
+        }]
+    );
     let (_, actions) = bench.want("a");
     assert_eq!(actions, []);
     let (other, _) = bench.seat("b");
     assert_ne!(other, old, "others are not held up");
     let actions = bench.tell(PlanEvent::LoggedOut { assignment: old });
-    assert_eq!(actions[0], Action::Free { assignment: old, backend: BackendId(1) });
+    assert_eq!(
+        actions[0],
+        Action::Free {
+            assignment: old,
+            backend: BackendId(1)
+        }
+    );
     assert_eq!(seats(&actions).len(), 1);
 }
 
@@ -152,7 +199,13 @@ fn seat_that_was_let_go_counts_for_ten_seconds_at_most() {
     assert_eq!(bench.tell(PlanEvent::Released { assignment: old }), [], "once is enough");
     assert_eq!(bench.pass(9), []);
     assert_eq!(bench.plan.users_on(BackendId(1)), 1);
-    assert_eq!(bench.pass(1), [Action::Free { assignment: old, backend: BackendId(1) }]);
+    assert_eq!(
+        bench.pass(1),
+        [Action::Free {
+            assignment: old,
+            backend: BackendId(1)
+        }]
+    );
     assert_eq!(bench.plan.users_on(BackendId(1)), 0);
     assert_eq!(bench.tell(PlanEvent::LoggedOut { assignment: old }), [], "too late to matter");
 }
@@ -177,11 +230,20 @@ fn waiter_who_gives_up_is_not_seated() {
 
 #[test]
 fn too_many_waiters_are_refused_as_busy() {
-    let mut bench = Bench::with(PlanOptions { max_waiting: 2, ..PlanOptions::default() });
+    let mut bench = Bench::with(PlanOptions {
+        max_waiting: 2,
+        ..PlanOptions::default()
+    });
     bench.want("a");
     bench.want("b");
     let (waiter, actions) = bench.want("c");
-    assert_eq!(actions, [Action::Refuse { waiter, why: Refusal::Busy }]);
+    assert_eq!(
+        actions,
+        [Action::Refuse {
+            waiter,
+            why: Refusal::Busy
+        }]
+    );
 }
 
 #[test]
@@ -234,9 +296,19 @@ fn unusable_backend_is_failing_at_once_and_one_at_a_time_is_tried() {
     for user in ["a", "b", "c"] {
         bench.want(user);
     }
-    let ending = Ending::Unusable { reason: "no such program".to_owned(), jitter: 0 };
-    let actions = bench.tell(PlanEvent::Ended { backend: BackendId(1), ending });
-    assert!(refusals(&actions).iter().all(|(_, why)| *why == Refusal::Failing("no such program".to_owned())));
+    let ending = Ending::Unusable {
+        reason: "no such program".to_owned(),
+        jitter: 0,
+    };
+    let actions = bench.tell(PlanEvent::Ended {
+        backend: BackendId(1),
+        ending,
+    });
+    assert!(
+        refusals(&actions)
+            .iter()
+            .all(|(_, why)| *why == Refusal::Failing("no such program".to_owned()))
+    );
     assert_eq!(refusals(&actions).len(), 3);
     assert_eq!(bench.plan.failing(), Some("no such program"));
 }
@@ -246,21 +318,38 @@ fn failing_ones_do_not_keep_users_off_a_healthy_one() {
     let mut bench = Bench::new(2).up();
     bench.seat("a");
     bench.seat("b");
-    let ending = Ending::Unusable { reason: "out of memory".to_owned(), jitter: 0 };
-    bench.tell(PlanEvent::Ended { backend: BackendId(2), ending });
-    bench.tell(PlanEvent::Released { assignment: AssignmentId(1) });
-    bench.tell(PlanEvent::LoggedOut { assignment: AssignmentId(1) });
+    let ending = Ending::Unusable {
+        reason: "out of memory".to_owned(),
+        jitter: 0,
+    };
+    bench.tell(PlanEvent::Ended {
+        backend: BackendId(2),
+        ending,
+    });
+    bench.tell(PlanEvent::Released {
+        assignment: AssignmentId(1),
+    });
+    bench.tell(PlanEvent::LoggedOut {
+        assignment: AssignmentId(1),
+    });
     assert_eq!(bench.seat("c").1, BackendId(1));
     assert_eq!(bench.plan.failing(), Some("out of memory"));
 }
 
 #[test]
 fn backend_that_was_asked_to_end_is_not_blamed_for_how_it_does() {
-    let mut bench = Bench::with(PlanOptions { min_spare: 0, ..PlanOptions::default() });
+    let mut bench = Bench::with(PlanOptions {
+        min_spare: 0,
+        ..PlanOptions::default()
+    });
     bench.want("a");
     bench.ready(1);
-    bench.tell(PlanEvent::Released { assignment: AssignmentId(1) });
-    bench.tell(PlanEvent::LoggedOut { assignment: AssignmentId(1) });
+    bench.tell(PlanEvent::Released {
+        assignment: AssignmentId(1),
+    });
+    bench.tell(PlanEvent::LoggedOut {
+        assignment: AssignmentId(1),
+    });
     assert_eq!(bench.pass(60), [Action::Retire(BackendId(1))]);
     bench.die(1);
     let (_, actions) = bench.want("a");
@@ -278,7 +367,13 @@ fn stopping_refuses_waiters_and_retires_everything() {
     let refused: Vec<_> = refusals(&actions).into_iter().map(|(waiter, _)| waiter).collect();
     assert_eq!(refused, [behind]);
     let (late, actions) = bench.want("b");
-    assert_eq!(actions, [Action::Refuse { waiter: late, why: Refusal::Stopping }]);
+    assert_eq!(
+        actions,
+        [Action::Refuse {
+            waiter: late,
+            why: Refusal::Stopping
+        }]
+    );
     assert_eq!(bench.die(1), [], "nothing is started any more");
 }
 
@@ -320,8 +415,17 @@ impl World {
         for action in actions {
             match action {
                 Action::Start(id) => assert!(self.live.insert(id, BackendState::Starting).is_none()),
-                Action::Seat { waiter, user, assignment, backend } => {
-                    assert_eq!(self.open.remove(&waiter), Some(user.clone()), "only who waits is seated, once");
+                Action::Seat {
+                    waiter,
+                    user,
+                    assignment,
+                    backend,
+                } => {
+                    assert_eq!(
+                        self.open.remove(&waiter),
+                        Some(user.clone()),
+                        "only who waits is seated, once"
+                    );
                     assert_eq!(self.live[&backend], BackendState::Ready);
                     assert!(self.seats.values().all(|(u, _, _)| *u != user), "a user has one seat");
                     self.seats.insert(assignment, (user, backend, false));
