@@ -27,14 +27,10 @@ impl StreamError {
 
     pub(super) fn from_xml(error: rxml::Error) -> Self {
         use rxml::Error as Xml;
-        // rxml tells some causes apart only by its text; a test holds each of these.
         let condition = match error {
-            Xml::RestrictedXml("long name or reference") => DefinedCondition::PolicyViolation,
-            Xml::RestrictedXml("only utf-8 encoding is allowed") => DefinedCondition::UnsupportedEncoding,
-            Xml::InvalidSyntax("malformed cdata or comment section start") => DefinedCondition::RestrictedXml,
-            Xml::RestrictedXml(_) | Xml::UndeclaredEntity => DefinedCondition::RestrictedXml,
             Xml::UndeclaredNamespacePrefix(_) => DefinedCondition::BadNamespacePrefix,
             Xml::InvalidEof(_)
+            | Xml::UndeclaredEntity
             | Xml::InvalidChar(..)
             | Xml::UnexpectedChar(..)
             | Xml::UnexpectedByte(..)
@@ -48,7 +44,8 @@ impl StreamError {
             | Xml::ReservedNamespaceName
             | Xml::InvalidLocalName(_)
             | Xml::EmptyNamespaceUri
-            | Xml::InvalidUtf8Byte(_) => DefinedCondition::NotWellFormed,
+            | Xml::InvalidUtf8Byte(_)
+            | Xml::RestrictedXml(_) => DefinedCondition::NotWellFormed,
         };
         Self::new(condition, error.to_string())
     }

@@ -15,6 +15,7 @@ mod escape;
 mod header;
 mod invalid;
 mod kind;
+mod lexer;
 mod limits;
 mod namespaces;
 mod reader;

@@ -1,14 +1,13 @@
 //! The reader of a stream (RFC 6120 sections 4, 8 and 11): bytes in, events out. Owned by one connection.
 //!
-//! rxml tokenizes, [`Namespaces`] resolves, xso builds. Between them stand the limits, and the state in which a stanza is
-//! read to its end without being kept.
+//! [`Lexer`] tokenizes, [`Namespaces`] resolves, xso builds. Between them stand the limits, and the state in which a stanza
+//! is read to its end without being kept.
 
 use std::borrow::Cow;
 
 use minidom::Element;
-use rxml::error::EndOrError;
 use rxml::parser::RawQName;
-use rxml::{AttrMap, Options, Parse, QName, RawEvent, RawParser, WithOptions};
+use rxml::{AttrMap, QName};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::Message;
 use xmpp_parsers::ns;
@@ -24,16 +23,10 @@ use super::error::{PeerError, StreamError};
 use super::header::{Content, Header, Side, Version};
 use super::invalid::{Invalid, RawHeader};
 use super::kind::StanzaKind;
+use super::lexer::{Keep, Lexer, Token};
 use super::limits::Limits;
 use super::namespaces::Namespaces;
 use crate::stanza::Stanza;
-
-/// Bytes that the names of open elements may take in a stanza that is being skipped: rxml keeps them to match the end
-/// tags. Beyond it the stream ends, whatever its kind.
-const SKIPPED_NAMES_BYTES: usize = 16 * 1024 * 1024;
-
-/// What one open name costs besides its text.
-const NAME_OVERHEAD_BYTES: usize = 32;
 
 /// Elements beside stanzas that may stand at the top of a stream, by namespace.
 const NONZA_NAMESPACES: &[&str] = &[
@@ -48,7 +41,7 @@ const NONZA_NAMESPACES: &[&str] = &[
 /// Reads one direction of a stream. Holds no bytes: what it has consumed is in the tokenizer or in the tree that is being
 /// built, and both are bounded by [`Limits`].
 pub struct Reader {
-    xml: RawParser,
+    lexer: Lexer,
     namespaces: Namespaces,
     content: Content,
     side: Side,
@@ -58,9 +51,7 @@ pub struct Reader {
     depth: usize,
     /// Nothing of a stanza is in the tokenizer: whitespace is a keepalive (RFC 6120 section 4.6.1) and not even copied.
     between: bool,
-    head: Option<RawQName>,
     attributes: Vec<(RawQName, String)>,
-    attribute_count: usize,
     stanza: Progress,
     text: String,
     langs: Vec<(usize, String)>,
@@ -82,8 +73,6 @@ enum State {
 struct Skip {
     condition: StanzaCondition,
     text: Cow<'static, str>,
-    names: Vec<u32>,
-    names_bytes: usize,
 }
 
 /// What is known of the stanza at hand. Its strings are reused.
@@ -192,7 +181,7 @@ impl Reader {
     #[must_use]
     pub fn new(content: Content, side: Side, limits: Limits) -> Self {
         Self {
-            xml: Self::parser(content, limits),
+            lexer: Lexer::new(),
             namespaces: Namespaces::new(content),
             content,
             side,
@@ -200,26 +189,11 @@ impl Reader {
             state: State::Header,
             depth: 0,
             between: true,
-            head: None,
             attributes: Vec::new(),
-            attribute_count: 0,
             stanza: Progress::default(),
             text: String::new(),
             langs: Vec::new(),
         }
-    }
-
-    fn parser(content: Content, limits: Limits) -> RawParser {
-        let mut options = Options::default();
-        // A name or value beyond it ends the document for rxml. On a component stream that would be the work of one user.
-        options.max_token_length = match content {
-            Content::Client => limits.attribute_bytes,
-            Content::Component => limits.stanza_bytes,
-        };
-        let mut parser = RawParser::with_options(options);
-        // What is no XML at all is seen at once, not when its text ends.
-        parser.set_text_buffering(false);
-        parser
     }
 
     /// Expects a new stream header, as after STARTTLS and after authentication. `limits` hold from now on.
@@ -227,7 +201,7 @@ impl Reader {
         *self = Self::new(self.content, self.side, limits);
     }
 
-    /// Replaces the limits for the stanzas to come; those of single tokens stay until [`restart`](Self::restart).
+    /// Replaces the limits for what is to come.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -243,7 +217,7 @@ impl Reader {
         if !self.between {
             return;
         }
-        self.xml.release_temporaries();
+        self.lexer.release_temporaries();
         self.namespaces.release_temporaries();
         self.attributes = Vec::new();
         self.text = String::new();
@@ -272,21 +246,21 @@ impl Reader {
                     return None;
                 }
             }
+            let keep = match self.state {
+                State::Skipping(_) => Keep::Structure,
+                State::Header | State::Stream | State::Building(_) | State::Over => Keep::All,
+            };
             let before = input.len();
-            let token = self.xml.parse(input, false);
+            let token = self.lexer.next(input, keep);
             let consumed = before - input.len();
             if consumed > 0 {
                 self.between = false;
                 self.stanza.bytes += consumed;
             }
-            let within = self.check_bytes();
-            let step = match token {
-                Ok(Some(token)) => within.and_then(|()| self.step(token)),
-                Ok(None) | Err(EndOrError::NeedMoreData) => match within {
-                    Ok(()) => return None,
-                    Err(error) => Err(error),
-                },
-                Err(EndOrError::Error(error)) => Err(StreamError::from_xml(error)),
+            let step = match (self.check_bytes(), token) {
+                (Ok(()), Ok(Some(token))) => self.step(token),
+                (Ok(()), Ok(None)) => return None,
+                (Ok(()), Err(error)) | (Err(error), _) => Err(error),
             };
             match step {
                 Ok(None) => {}
@@ -312,7 +286,7 @@ impl Reader {
     }
 
     /// Takes one token. Loses the stanza, not the stream, where that is allowed.
-    fn step(&mut self, token: RawEvent) -> Result<Option<Event>, StreamError> {
+    fn step(&mut self, token: Token) -> Result<Option<Event>, StreamError> {
         match self.take(token) {
             Ok(event) => Ok(event),
             Err(Stop::Stanza(condition, text)) => {
@@ -324,19 +298,20 @@ impl Reader {
         }
     }
 
-    fn take(&mut self, token: RawEvent) -> Result<Option<Event>, Stop> {
+    fn take(&mut self, token: Token) -> Result<Option<Event>, Stop> {
         match token {
-            RawEvent::XmlDeclaration(..) => Ok(None),
-            RawEvent::ElementHeadOpen(_, name) => self.open_head(name).map(|()| None),
-            RawEvent::Attribute(_, name, value) => self.attribute(name, value).map(|()| None),
-            RawEvent::ElementHeadClose(_) => self.close_head(),
-            RawEvent::Text(_, text) => self.text(text).map(|()| None),
-            RawEvent::ElementFoot(_) => self.close_element(),
+            Token::Open(name) => self.open(name),
+            Token::Text(text) => self.text(text).map(|()| None),
+            Token::Close => self.close(),
         }
     }
 
     fn check_bytes(&mut self) -> Result<(), StreamError> {
         if self.stanza.bytes <= self.limits.stanza_bytes {
+            return Ok(());
+        }
+        if self.content == Content::Component && matches!(self.state, State::Stream) {
+            // In the first tag of a stanza: it is lost once it is known whose it is.
             return Ok(());
         }
         match self.exceed("stanza too long") {
@@ -364,79 +339,41 @@ impl Reader {
         }
         self.namespaces.abandon();
         self.namespaces.truncate(1);
-        self.head = None;
-        self.attributes.clear();
         self.text = String::new();
         self.langs.clear();
-        self.xml.set_text_buffering(false);
-        self.state = State::Skipping(Skip {
-            condition,
-            text,
-            names: Vec::new(),
-            names_bytes: 0,
-        });
+        self.state = State::Skipping(Skip { condition, text });
         Ok(())
     }
 
-    fn open_head(&mut self, name: RawQName) -> Result<(), Stop> {
+    fn open(&mut self, name: Option<RawQName>) -> Result<Option<Event>, Stop> {
         self.depth += 1;
-        self.attribute_count = 0;
-        if self.depth == 2 {
+        if let (2, Some(name)) = (self.depth, &name) {
             self.stanza.restart(&name.1);
+            for (name, value) in &self.lexer.attributes {
+                if name.0.is_none() && value.len() <= self.limits.attribute_bytes {
+                    self.stanza.capture(&name.1, value);
+                }
+            }
         }
         self.stanza.elements += 1;
-        if let State::Skipping(skip) = &mut self.state {
-            let bytes = name.0.as_ref().map_or(0, |prefix| prefix.len()) + name.1.len();
-            skip.names.push(u32::try_from(bytes).unwrap_or(u32::MAX));
-            skip.names_bytes += bytes + NAME_OVERHEAD_BYTES;
-            if skip.names_bytes > SKIPPED_NAMES_BYTES {
-                return Err(Stop::Stream(StreamError::new(
-                    StreamCondition::PolicyViolation,
-                    "nested too deep",
-                )));
-            }
-        } else {
-            self.flush_text()?;
-            self.head = Some(name);
-        }
-        if self.depth - 1 > self.limits.depth {
-            return Err(self.exceed("nested too deep"));
-        }
-        if self.stanza.elements > self.limits.elements {
-            return Err(self.exceed("too many elements"));
-        }
-        Ok(())
-    }
-
-    fn attribute(&mut self, name: RawQName, value: String) -> Result<(), Stop> {
-        self.attribute_count += 1;
-        if self.depth == 2 && name.0.is_none() && value.len() <= self.limits.attribute_bytes {
-            self.stanza.capture(&name.1, &value);
-        }
-        if self.attribute_count > self.limits.attributes {
-            return Err(self.exceed("too many attributes"));
-        }
-        if value.len() > self.limits.attribute_bytes {
-            return Err(self.exceed("attribute too long"));
-        }
-        if matches!(self.state, State::Skipping(_)) {
-            return Ok(());
-        }
-        if let Some(attribute) = self.namespaces.declare(name, value)? {
-            self.attributes.push(attribute);
-        }
-        Ok(())
-    }
-
-    fn close_head(&mut self) -> Result<Option<Event>, Stop> {
-        let Some(head) = self.head.take() else {
+        self.check_limits()?;
+        let Some(name) = name else {
             return Ok(None);
         };
+        if matches!(self.state, State::Skipping(_)) {
+            return Ok(None);
+        }
+        self.flush_text()?;
+        for (name, value) in self.lexer.attributes.drain(..) {
+            if let Some(attribute) = self.namespaces.declare(name, value)? {
+                self.attributes.push(attribute);
+            }
+        }
         if self.depth == 1 {
-            self.check_stream_namespace(&head)?;
+            self.check_stream_namespace(&name)?;
         }
         let has_lang = self.attributes.iter().any(|(name, _)| name.0.is_some());
-        let (name, attributes) = self.namespaces.open(head, &mut self.attributes)?;
+        let (name, attributes) = self.namespaces.open(name, &mut self.attributes)?;
         if self.depth == 1 {
             return self.open_stream(&name, &attributes).map(Some);
         }
@@ -459,6 +396,26 @@ impl Reader {
             }
         }
         self.build(rxml::Event::StartElement(METRICS, name, attributes)).map(|_| None)
+    }
+
+    fn check_limits(&self) -> Result<(), Stop> {
+        let attributes = &self.lexer.attributes;
+        if self.depth > self.limits.depth + 1 {
+            return Err(self.exceed("nested too deep"));
+        }
+        if self.stanza.elements > self.limits.elements {
+            return Err(self.exceed("too many elements"));
+        }
+        if attributes.len() > self.limits.attributes {
+            return Err(self.exceed("too many attributes"));
+        }
+        if attributes.iter().any(|(_, value)| value.len() > self.limits.attribute_bytes) {
+            return Err(self.exceed("attribute too long"));
+        }
+        if self.stanza.bytes > self.limits.stanza_bytes {
+            return Err(self.exceed("stanza too long"));
+        }
+        Ok(())
     }
 
     fn text(&mut self, text: String) -> Result<(), Stop> {
@@ -485,16 +442,12 @@ impl Reader {
         }
     }
 
-    fn close_element(&mut self) -> Result<Option<Event>, Stop> {
+    fn close(&mut self) -> Result<Option<Event>, Stop> {
         self.depth -= 1;
         if self.depth == 0 {
             return Ok(Some(Event::Closed));
         }
-        if let State::Skipping(skip) = &mut self.state {
-            // Elements that were opened before the stanza was lost are not listed.
-            if let Some(bytes) = skip.names.pop() {
-                skip.names_bytes -= bytes as usize + NAME_OVERHEAD_BYTES;
-            }
+        if matches!(self.state, State::Skipping(_)) {
             return Ok((self.depth == 1).then(|| self.finish_skip()).flatten());
         }
         self.flush_text()?;
@@ -524,7 +477,6 @@ impl Reader {
     }
 
     fn finish_skip(&mut self) -> Option<Event> {
-        self.xml.set_text_buffering(true);
         let State::Skipping(skip) = std::mem::replace(&mut self.state, State::Stream) else {
             return None;
         };
@@ -642,7 +594,6 @@ impl Reader {
         if self.content == Content::Client && header.version.is_none_or(|version| version < Version::V1_0) {
             return Err(StreamCondition::UnsupportedVersion.into());
         }
-        self.xml.set_text_buffering(true);
         self.finish_stanza();
         Ok(Event::Opened(header))
     }

@@ -3,6 +3,7 @@
 
 mod chunks;
 mod hostile;
+mod lexing;
 mod reading;
 mod writing;
 
