@@ -109,7 +109,7 @@ impl Backend for Demo {
                 break;
             }
         }
-        drop(events.emit(Event::ContactsComplete).await);
+        let _ = events.emit(Event::ContactsComplete).await;
         Ok(Box::new(session))
     }
 }
@@ -124,15 +124,14 @@ struct Session {
 
 impl Session {
     async fn typing(&self, chat: Chat, state: ChatState) {
-        drop(
-            self.events
-                .emit(Event::ChatState {
-                    chat,
-                    nickname: None,
-                    state,
-                })
-                .await,
-        );
+        let _ = self
+            .events
+            .emit(Event::ChatState {
+                chat,
+                nickname: None,
+                state,
+            })
+            .await;
     }
 }
 
@@ -147,20 +146,19 @@ impl LegacySession for Session {
         match &message.chat {
             Chat::Contact(contact) => {
                 if message.wants_receipt {
-                    drop(
-                        self.events
-                            .emit(Event::Delivered {
-                                chat: message.chat.clone(),
-                                id: message.id.clone(),
-                            })
-                            .await,
-                    );
+                    let _ = self
+                        .events
+                        .emit(Event::Delivered {
+                            chat: message.chat.clone(),
+                            id: message.id.clone(),
+                        })
+                        .await;
                 }
                 if let Some(answer) = people::answer(contact.as_str(), &message.body, self.name.as_str()) {
                     self.typing(message.chat.clone(), ChatState::Composing).await;
                     let mut reply = IncomingMessage::new(message.chat.clone(), answer);
                     reply.id = Some(self.network.next_id());
-                    drop(self.events.emit(Event::Message(reply)).await);
+                    let _ = self.events.emit(Event::Message(reply)).await;
                     return Ok(sent);
                 }
                 let mut line = IncomingMessage::new(Chat::Contact(self.name.clone()), message.body);
@@ -180,11 +178,10 @@ impl LegacySession for Session {
             Chat::Occupant { room, nickname } => {
                 if nickname.as_str() == ADA {
                     let answer = people::answer(ADA, &message.body, self.name.as_str()).unwrap_or_default();
-                    drop(
-                        self.events
-                            .emit(Event::Message(IncomingMessage::new(message.chat.clone(), answer)))
-                            .await,
-                    );
+                    let _ = self
+                        .events
+                        .emit(Event::Message(IncomingMessage::new(message.chat.clone(), answer)))
+                        .await;
                     return Ok(sent);
                 }
                 self.network.whisper(room, self.seat, nickname, message.body, id).await?;

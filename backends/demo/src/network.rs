@@ -204,7 +204,7 @@ impl Network {
         news.push(Event::Occupant(me.clone()));
         send(others, &Event::Occupant(me)).await;
         for event in news {
-            drop(events.emit(event).await);
+            let _ = events.emit(event).await;
         }
         Ok(())
     }
@@ -367,6 +367,6 @@ impl Room {
 /// To each of them; who is gone is gone.
 async fn send(to: Vec<Events>, event: &Event) {
     for events in to {
-        drop(events.emit(event.clone()).await);
+        let _ = events.emit(event.clone()).await;
     }
 }

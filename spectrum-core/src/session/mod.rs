@@ -70,6 +70,8 @@ pub struct SessionConfig {
     pub linger: Option<Duration>,
     /// How long the network may take to accept a login.
     pub login_timeout: Duration,
+    /// Overrules whether the network's names are escaped in localparts (`jid_escaping` of the configuration).
+    pub jid_escaping: Option<bool>,
     /// What may be held for the user or for the network.
     pub limits: SessionLimits,
 }

@@ -21,7 +21,7 @@ pub use mailbox::{LINK_BYTES, LINK_EVENTS, USER_BYTES, USER_RESERVE, USER_STANZA
 pub(crate) use mailbox::{Mailbox, Queued, Refused};
 
 use crate::backend::link::{LinkInput, LinkRequest};
-use crate::backend::{OpError, OpErrorKind, Retry};
+use crate::backend::{BackendInfo, OpError, OpErrorKind, Retry};
 use crate::face::{Face, UserOut, UserView};
 use crate::main_process::{AssignError, Assignment, MainProcess, SessionInbox};
 use crate::model::{Timestamp, UserKey};
@@ -96,6 +96,17 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
+    /// What the network is, with what the configuration overrules.
+    fn info(&self) -> Arc<BackendInfo> {
+        let info = self.main.info().unwrap_or_else(|| Arc::clone(&self.seed.info));
+        match self.seed.config.jid_escaping {
+            Some(jid_escaping) if jid_escaping != info.jid_escaping => {
+                Arc::new(BackendInfo { jid_escaping, ..BackendInfo::clone(&info) })
+            }
+            Some(_) | None => info,
+        }
+    }
+
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {
@@ -134,7 +145,8 @@ impl SessionTask {
         mailbox: Arc<Mailbox>,
         gauges: Arc<Gauges>,
     ) -> Self {
-        let session = Session::new(&around.seed, jid.clone());
+        let seed = SessionSeed { config: Arc::clone(&around.seed.config), info: around.info() };
+        let session = Session::new(&seed, jid.clone());
         Self {
             user,
             jid,
@@ -210,7 +222,7 @@ impl SessionTask {
                     Ok(assignment) => {
                         self.gauges.backend.store(assignment.backend().0, Ordering::Relaxed);
                         self.assignment = Some(assignment);
-                        Input::Assigned(self.around.main.info().unwrap_or_else(|| Arc::clone(&self.around.seed.info)))
+                        Input::Assigned(self.around.info())
                     }
                     Err(error) => Input::NotAssigned(error.to_string()),
                 });

@@ -55,6 +55,7 @@ impl Stage {
                 },
                 linger: None,
                 login_timeout: Duration::from_secs(30),
+                jid_escaping: None,
                 limits: SessionLimits::default(),
             },
             user: BareJid::new("u@example").unwrap(),

@@ -1,0 +1,131 @@
+//! From a configuration to the parts that both binaries put together: the pool, and what all sessions have in common.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Backend, BackendInfo};
+use crate::config::{BackendOptions, Config, StayConnected};
+use crate::face::FaceTraits;
+use crate::instance::RunError;
+use crate::main_process::MainProcess;
+use crate::model::Secret;
+use crate::pool::{BackendSource, Identity, Pool, PoolOptions};
+use crate::session::{SessionConfig, SessionLimits, SessionSeed};
+use crate::tasks::Tasks;
+
+/// How long a user of a gateway stays on the network after the last `unavailable`, unless the configuration says for ever.
+pub const GATEWAY_GRACE: Duration = Duration::from_secs(30);
+
+/// Backends that are linked into a binary.
+pub trait Builtins: Send + Sync {
+    /// The names that `backend.builtin` takes.
+    fn names(&self) -> &'static [&'static str];
+
+    /// Makes the backend of this name.
+    ///
+    /// # Errors
+    /// What is wrong with its options, for the administrator.
+    fn make(&self, name: &str, options: &BackendOptions) -> Option<Result<Arc<dyn Backend>, String>>;
+}
+
+/// No backend is linked in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBuiltins;
+
+impl Builtins for NoBuiltins {
+    fn names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn make(&self, _name: &str, _options: &BackendOptions) -> Option<Result<Arc<dyn Backend>, String>> {
+        None
+    }
+}
+
+/// What the pool of this configuration is made with. Makes the runtime directory if it is not there.
+///
+/// # Errors
+/// [`RunError::Config`] if there is no such builtin backend, its options are wrong, or the runtime directory cannot be made.
+pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOptions, RunError> {
+    let source = match &config.backend.builtin {
+        Some(name) => match builtins.make(name, &config.backend.options) {
+            Some(Ok(backend)) => BackendSource::Builtin(backend),
+            Some(Err(wrong)) => return Err(RunError::Config(format!("backend.options: {wrong}"))),
+            None => {
+                let known = builtins.names().join(", ");
+                let known = if known.is_empty() { "none is part of this binary; give a command".to_owned() } else { known };
+                return Err(RunError::Config(format!("backend.builtin = \"{name}\": there is no such backend here ({known})")));
+            }
+        },
+        None => BackendSource::Command { command: config.backend.command.clone(), wire: config.backend.wire },
+    };
+    let runtime_dir = runtime_dir(config);
+    if matches!(source, BackendSource::Command { .. }) {
+        make_private(&runtime_dir)?;
+    }
+    let mut options = PoolOptions::new(source, config.jid.as_str(), runtime_dir);
+    if config.backend.builtin.is_none() {
+        options.users_per_backend = config.backend.users_per_backend as usize;
+    }
+    options.min_spare = config.backend.min_spare as usize;
+    options.options = config.backend.options.flatten().into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
+    options.identity = Identity {
+        name: config.identity.name.clone().unwrap_or_else(|| config.jid.as_str().to_owned()),
+        category: config.identity.category.clone(),
+        network_type: config.identity.kind.clone().unwrap_or_default(),
+    };
+    options.max_frame_bytes = usize::try_from(config.backend.max_frame_bytes.0).unwrap_or(usize::MAX);
+    Ok(options)
+}
+
+/// Where sockets and generated files of the instance are: beside the control socket.
+fn runtime_dir(config: &Config) -> PathBuf {
+    config.control.socket.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+fn make_private(directory: &Path) -> Result<(), RunError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        RunError::Config(format!("control.socket: the directory {} cannot be made: {error}", directory.display()))
+    })
+}
+
+/// How long a session of a gateway outlives the last resource.
+pub fn gateway_linger(config: &Config) -> Option<Duration> {
+    match config.gateway.stay_connected {
+        StayConnected::Never => Some(GATEWAY_GRACE),
+        StayConnected::Always => None,
+    }
+}
+
+/// What all sessions of an instance have in common. Until a backend has said what the network is, it is one without rooms.
+pub fn session_seed(config: &Config, pool: &Pool, face: FaceTraits, linger: Option<Duration>) -> SessionSeed {
+    let info = pool.info().unwrap_or_else(|| Arc::new(unknown_network(config)));
+    SessionSeed {
+        config: Arc::new(SessionConfig {
+            transport: config.jid.clone(),
+            name: config.identity.name.clone().unwrap_or_else(|| info.name.clone()),
+            face,
+            linger,
+            login_timeout: config.server.login_timeout,
+            jid_escaping: config.jid_escaping,
+            limits: SessionLimits::default(),
+        }),
+        info,
+    }
+}
+
+/// What holds for a network that nothing is known of yet.
+pub fn unknown_network(config: &Config) -> BackendInfo {
+    let name = config.identity.name.clone().unwrap_or_else(|| config.jid.as_str().to_owned());
+    BackendInfo::new(name, config.identity.kind.clone().unwrap_or_default())
+}
+
+/// Starts the pool of this configuration, and with it the first backend; waits for nobody.
+///
+/// # Errors
+/// As [`pool_options`].
+pub fn start_pool(config: &Config, builtins: &dyn Builtins, tasks: &Tasks) -> Result<Arc<Pool>, RunError> {
+    Ok(Pool::start(pool_options(config, builtins)?, tasks))
+}
