@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, BackendInfo};
-use crate::config::{BackendOptions, Config, StayConnected};
+use crate::config::{self, BackendOptions, Config, StayConnected};
 use crate::face::FaceTraits;
 use crate::instance::RunError;
 use crate::main_process::MainProcess;
 use crate::model::Secret;
-use crate::pool::{BackendSource, Identity, Pool, PoolOptions};
+use crate::pool::{BackendSource, Identity, Pool, PoolOptions, Wire};
 use crate::session::{SessionConfig, SessionLimits, SessionSeed};
 use crate::tasks::Tasks;
 
@@ -58,7 +58,10 @@ pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOpti
                 return Err(RunError::Config(format!("backend.builtin = \"{name}\": there is no such backend here ({known})")));
             }
         },
-        None => BackendSource::Command { command: config.backend.command.clone(), wire: config.backend.wire },
+        None => BackendSource::Command { command: config.backend.command.clone(), wire: match config.backend.wire {
+                config::Wire::Native => Wire::Native,
+                config::Wire::Spectrum2 => Wire::Spectrum2,
+            } },
     };
     let runtime_dir = runtime_dir(config);
     if matches!(source, BackendSource::Command { .. }) {
@@ -100,8 +103,8 @@ pub fn gateway_linger(config: &Config) -> Option<Duration> {
 }
 
 /// What all sessions of an instance have in common. Until a backend has said what the network is, it is one without rooms.
-pub fn session_seed(config: &Config, pool: &Pool, face: FaceTraits, linger: Option<Duration>) -> SessionSeed {
-    let info = pool.info().unwrap_or_else(|| Arc::new(unknown_network(config)));
+pub fn session_seed(config: &Config, main: &dyn MainProcess, face: FaceTraits, linger: Option<Duration>) -> SessionSeed {
+    let info = main.info().unwrap_or_else(|| Arc::new(unknown_network(config)));
     SessionSeed {
         config: Arc::new(SessionConfig {
             transport: config.jid.clone(),

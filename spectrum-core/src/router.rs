@@ -8,11 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use jid::BareJid;
-use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use crate::admin::UserStatus;
 use crate::face::{Face, UserIn};
 use crate::main_process::MainProcess;
 use crate::model::{LegacyName, Secret, UserKey};
@@ -56,21 +56,6 @@ struct Entry {
 /// A stanza that found no session.
 #[derive(Debug)]
 pub struct NoSession(pub Box<UserIn>);
-
-/// A session as seen from outside.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct SessionStatus {
-    /// Whose.
-    pub user: String,
-    /// Whether the network has accepted the user.
-    pub logged_in: bool,
-    /// The backend it is on; 0: none.
-    pub backend: u32,
-    /// The user's resources.
-    pub resources: usize,
-    /// Seconds since it began.
-    pub since_secs: u64,
-}
 
 impl Router {
     /// An empty registry.
@@ -223,21 +208,13 @@ impl Router {
         )
     }
 
-    /// All sessions, by user.
-    pub fn list(&self) -> Vec<SessionStatus> {
-        let mut list: Vec<_> = self
-            .sessions()
-            .iter()
-            .map(|(user, entry)| SessionStatus {
-                user: user.as_str().to_owned(),
-                logged_in: entry.gauges.logged_in.load(Ordering::Relaxed),
-                backend: entry.gauges.backend.load(Ordering::Relaxed),
-                resources: entry.gauges.resources.load(Ordering::Relaxed),
-                since_secs: entry.gauges.since.elapsed().as_secs(),
-            })
-            .collect();
-        list.sort_unstable_by(|a, b| a.user.cmp(&b.user));
-        list
+    /// Sessions as an administrator sees them, by user: those after `after`, at most `limit`.
+    pub fn page(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus> {
+        let sessions = self.sessions();
+        let mut users: Vec<&UserKey> = sessions.keys().filter(|user| after.is_none_or(|after| *user > after)).collect();
+        users.sort_unstable();
+        users.truncate(limit);
+        users.into_iter().filter_map(|user| sessions.get(user).map(|entry| entry.gauges.status(user))).collect()
     }
 
     /// Ends all sessions and waits until they are over, at most for `grace`. New ones are begun only before it is called.

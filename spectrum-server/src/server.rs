@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jid::BareJid;
-use spectrum_core::backend::BackendInfo;
+use spectrum_core::assembly::session_seed;
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::face::Face;
 use spectrum_core::instance::{Instance, RunError, Shutdown, Status, XmppStatus};
 use spectrum_core::main_process::MainProcess;
 use spectrum_core::router::{Router, RouterParts};
-use spectrum_core::session::{SessionConfig, SessionLimits, SessionSeed};
 use spectrum_core::session_task::{NoStore, Outlet, SessionStore};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
@@ -60,24 +59,10 @@ impl Server {
         let tasks = Tasks::new();
         let clients = Arc::new(Clients::default());
         let face = Arc::new(ServerFace::new(jid.clone()));
-        let info = main.info().unwrap_or_else(|| {
-            let network = config.identity.kind.as_deref().unwrap_or("im");
-            Arc::new(BackendInfo::new(config.identity.name.as_deref().unwrap_or(network), network))
-        });
-        let name = config.identity.name.clone().unwrap_or_else(|| info.name.clone());
-        let session = SessionConfig {
-            transport: jid.clone(),
-            name: name.clone(),
-            face: face.traits(),
-            linger: Some(config.server.linger),
-            login_timeout: config.server.login_timeout,
-            limits: SessionLimits::default(),
-        };
+        let seed = session_seed(&config, &*main, face.traits(), Some(config.server.linger));
+        let name = seed.config.name.clone();
         let router = Router::new(RouterParts {
-            seed: SessionSeed {
-                config: Arc::new(session),
-                info,
-            },
+            seed,
             face: Arc::clone(&face) as Arc<dyn Face>,
             main: Arc::clone(&main),
             store,

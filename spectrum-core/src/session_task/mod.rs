@@ -20,6 +20,7 @@ use tracing::debug;
 pub use mailbox::{LINK_BYTES, LINK_EVENTS, USER_BYTES, USER_RESERVE, USER_STANZAS};
 pub(crate) use mailbox::{Mailbox, Queued, Refused};
 
+use crate::admin::UserStatus;
 use crate::backend::link::{LinkInput, LinkRequest};
 use crate::backend::{BackendInfo, OpError, OpErrorKind, Retry};
 use crate::face::{Face, UserOut, UserView};
@@ -80,6 +81,23 @@ impl Gauges {
             backend: AtomicU32::new(0),
             resources: AtomicUsize::new(0),
             since: Instant::now(),
+        }
+    }
+
+    /// As an administrator sees it.
+    pub(crate) fn status(&self, user: &UserKey) -> UserStatus {
+        let backend = self.backend.load(Ordering::Relaxed);
+        let state = match (self.logged_in.load(Ordering::Relaxed), backend) {
+            (true, _) => "online",
+            (false, 0) => "waiting for a backend",
+            (false, _) => "logging in",
+        };
+        UserStatus {
+            user: user.clone(),
+            state: state.to_owned(),
+            resources: u32::try_from(self.resources.load(Ordering::Relaxed)).unwrap_or(u32::MAX),
+            backend: (backend != 0).then_some(u64::from(backend)),
+            since_secs: self.since.elapsed().as_secs(),
         }
     }
 }
