@@ -18,7 +18,7 @@ use crate::launch::launch;
 const PORTS: [u16; 2] = [5222, 5223];
 
 /// The verb as the command line knows it.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("demo")
         .about("Run a server to try on this machine, with no file, no network and no root")
         .long_about(
@@ -49,7 +49,7 @@ pub fn command() -> Command {
 }
 
 /// Runs the demo until it is told to stop. Blocks.
-pub fn run(matches: &ArgMatches) -> Exit {
+pub(crate) fn run(matches: &ArgMatches) -> Exit {
     match prepare(matches) {
         Ok(demo) => demo.run(),
         Err(problem) => {
