@@ -78,6 +78,7 @@ impl Desk {
             face,
             linger: Some(Duration::from_secs(30)),
             login_timeout: Duration::from_secs(30),
+            jid_escaping: None,
             limits,
         };
         let seed = SessionSeed {
