@@ -1,0 +1,75 @@
+//! Service discovery (XEP-0030) of the transport itself. Owns the list of features, fixed once the instance runs.
+
+use xmpp_parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuery, DiscoItemsResult, Identity};
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use crate::model::Capability;
+use crate::service::{Action, Answer, Request, ServiceCx, refuse};
+
+/// Says what the transport is and can do.
+///
+/// Its items are the rooms of the asker's session; the session answers that, so here there are none.
+#[derive(Debug)]
+pub struct Disco {
+    features: Vec<&'static str>,
+}
+
+impl Default for Disco {
+    fn default() -> Self {
+        Self {
+            features: vec![ns::DISCO_INFO, ns::DISCO_ITEMS],
+        }
+    }
+}
+
+impl Disco {
+    /// Adds features; one that is there already stays where it is.
+    pub(super) fn announce(&mut self, features: &[&'static str]) {
+        for feature in features {
+            if !self.features.contains(feature) {
+                self.features.push(feature);
+            }
+        }
+    }
+
+    pub(super) fn answer(&self, request: &Request<'_>, cx: &ServiceCx<'_>) -> Option<Answer> {
+        let payload = request.payload;
+        if request.action != Action::Get || payload.name() != "query" {
+            return None;
+        }
+        if payload.has_ns(ns::DISCO_INFO) {
+            return Some(match DiscoInfoQuery::try_from(payload.clone()) {
+                Ok(DiscoInfoQuery { node: None }) => Ok(Some(self.info(cx).into())),
+                Ok(DiscoInfoQuery { node: Some(_) }) => refuse(DefinedCondition::ItemNotFound, ""),
+                Err(_) => refuse(DefinedCondition::BadRequest, ""),
+            });
+        }
+        if payload.has_ns(ns::DISCO_ITEMS) {
+            return Some(match DiscoItemsQuery::try_from(payload.clone()) {
+                Ok(DiscoItemsQuery { node: None, .. }) => Ok(Some(
+                    DiscoItemsResult {
+                        node: None,
+                        items: Vec::new(),
+                        rsm: None,
+                    }
+                    .into(),
+                )),
+                Ok(DiscoItemsQuery { node: Some(_), .. }) => refuse(DefinedCondition::ItemNotFound, ""),
+                Err(_) => refuse(DefinedCondition::BadRequest, ""),
+            });
+        }
+        None
+    }
+
+    fn info(&self, cx: &ServiceCx<'_>) -> DiscoInfoResult {
+        let rooms = cx.info.is_some_and(|info| info.capabilities.has(Capability::Rooms));
+        let muc = rooms.then_some(ns::MUC);
+        DiscoInfoResult {
+            node: None,
+            identities: vec![Identity::new(cx.category, cx.kind, "en", cx.name)],
+            features: self.features.iter().copied().chain(muc).map(str::to_owned).collect(),
+            extensions: Vec::new(),
+        }
+    }
+}
