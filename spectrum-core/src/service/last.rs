@@ -1,9 +1,7 @@
 //! Last activity (XEP-0012) of the transport: for a service, the time since it was started. Stateless.
 
-use minidom::Element;
-use rxml::xml_ncname;
-
 use crate::service::{Action, Answer, Request, Service, ServiceCx};
+use crate::xml::element;
 
 const NS: &str = "jabber:iq:last";
 
@@ -20,11 +18,10 @@ impl Service for LastActivity {
         if request.action != Action::Get || !request.payload.is("query", NS) {
             return None;
         }
-        let seconds = cx.uptime.as_secs().to_string();
-        Some(Ok(Some(
-            Element::builder("query", NS)
-                .attr(xml_ncname!("seconds").to_owned(), seconds)
-                .build(),
-        )))
+        Some(Ok(Some(element(
+            "query",
+            NS,
+            &[("seconds", &cx.uptime.as_secs().to_string())],
+        ))))
     }
 }

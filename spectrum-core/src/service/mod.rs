@@ -25,7 +25,7 @@ pub use disco::Disco;
 pub use last::LastActivity;
 pub use ping::Ping;
 pub use prompt::Prompt;
-pub use time::{EntityTime, timestamp};
+pub use time::EntityTime;
 pub use vcard::TransportCard;
 pub use version::SoftwareVersion;
 

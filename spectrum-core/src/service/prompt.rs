@@ -5,6 +5,7 @@ use minidom::Element;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::service::{Action, Answer, Request, Service, ServiceCx, refuse};
+use crate::xml::text_element;
 
 const NS: &str = "jabber:iq:gateway";
 
@@ -28,7 +29,11 @@ impl Service for Prompt {
             Action::Get => Ok(Some(question(cx))),
             Action::Set => match request.payload.get_child("prompt", NS).map(Element::text) {
                 Some(name) if !name.trim().is_empty() => match jid(name.trim(), cx) {
-                    Some(jid) => Ok(Some(Element::builder("query", NS).append(text("jid", jid.as_str())).build())),
+                    Some(jid) => Ok(Some(
+                        Element::builder("query", NS)
+                            .append(text_element("jid", NS, jid.as_str()))
+                            .build(),
+                    )),
                     None => refuse(DefinedCondition::NotAcceptable, "This cannot be the name of a contact."),
                 },
                 Some(_) | None => refuse(DefinedCondition::BadRequest, "There is no name."),
@@ -41,11 +46,12 @@ fn question(cx: &ServiceCx<'_>) -> Element {
     let label = cx.info.map_or("Contact", |info| info.contact_prompt.as_str());
     let network = cx.info.map_or(cx.name, |info| info.name.as_str());
     Element::builder("query", NS)
-        .append(text(
+        .append(text_element(
             "desc",
+            NS,
             &format!("Enter the name of the person on {network} whom you want to add."),
         ))
-        .append(text("prompt", label))
+        .append(text_element("prompt", NS, label))
         .build()
 }
 
@@ -60,8 +66,4 @@ fn jid(name: &str, cx: &ServiceCx<'_>) -> Option<BareJid> {
     let escaping = cx.info.is_none_or(|info| info.jid_escaping);
     let node = NodePart::new(&crate::jid::localpart(name, escaping)).ok()?.into_owned();
     Some(BareJid::from_parts(Some(&node), cx.transport.domain()))
-}
-
-fn text(name: &str, text: &str) -> Element {
-    Element::builder(name, NS).append(text).build()
 }

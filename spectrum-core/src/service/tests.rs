@@ -89,7 +89,7 @@ fn simple_questions_have_exact_answers() {
         ),
         (
             "<time xmlns='urn:xmpp:time'/>",
-            "<time xmlns='urn:xmpp:time'><tzo>+00:00</tzo><utc>2000-02-29T00:00:00Z</utc></time>",
+            "<time xmlns='urn:xmpp:time'><tzo>+00:00</tzo><utc>2000-02-29T00:00:00.000Z</utc></time>",
         ),
         (
             "<vCard xmlns='vcard-temp'/>",

@@ -4,6 +4,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use crate::service::{Action, Answer, Request, Service, ServiceCx};
+use crate::xml::text_element;
 
 /// Shows the transport's own card.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ impl Service for TransportCard {
         if request.action != Action::Get || !request.payload.is("vCard", ns::VCARD) {
             return None;
         }
-        let text = |name: &str, text: &str| Element::builder(name, ns::VCARD).append(text).build();
+        let text = |name, text: &str| text_element(name, ns::VCARD, text);
         let network = cx.info.map_or(cx.name, |info| info.name.as_str());
         let card = Element::builder("vCard", ns::VCARD)
             .append(text("FN", cx.name))

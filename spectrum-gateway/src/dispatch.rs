@@ -1,0 +1,234 @@
+//! Every stanza of the link finds its way here: to a session, to a service, to the keeper of rosters, or back with an
+//! error. Called from the reading task; never waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use spectrum_core::config::Config;
+use spectrum_core::face::{Face as _, Read, To, UserIn};
+use spectrum_core::main_process::MainProcess;
+use spectrum_core::model::UserKey;
+use spectrum_core::router::{NoSession, Router};
+use spectrum_core::service::{self, ServiceCx, Services};
+use spectrum_core::session::Input;
+use spectrum_core::stanza::{Stanza, error};
+use spectrum_core::tasks::{TaskHandle, Tasks};
+use tokio::time::Instant;
+use tracing::{debug, info_span};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence, Type as PresenceType};
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use crate::clock;
+use crate::face::GatewayFace;
+use crate::link::{Handler, Outbox};
+use crate::presence::PresenceCx;
+use crate::privilege::Grants;
+use crate::probe::Prober;
+use crate::registration::Registrar;
+use crate::roster::{RosterKeeper, contact, is_push};
+
+/// Sends each stanza where it belongs.
+pub(crate) struct Dispatch {
+    pub(crate) config: Arc<Config>,
+    pub(crate) name: String,
+    pub(crate) face: Arc<GatewayFace>,
+    pub(crate) main: Arc<dyn MainProcess>,
+    pub(crate) router: Router,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) keeper: Arc<RosterKeeper>,
+    pub(crate) registrar: Registrar,
+    pub(crate) services: Services,
+    pub(crate) prober: Prober,
+    pub(crate) tasks: Tasks,
+    pub(crate) started: Instant,
+    /// The probing under way, and whether the first one has been done. Touched when the link comes and goes.
+    pub(crate) probing: Mutex<Option<TaskHandle<()>>>,
+}
+
+impl Handler for Dispatch {
+    fn stanza(&self, stanza: Stanza) {
+        match self.face.read(stanza) {
+            Read::User(user, input) => self.user(&user, input),
+            Read::Service(Stanza::Iq(iq)) => self.iq(iq),
+            Read::Service(Stanza::Presence(presence)) => {
+                if let Some(from) = presence.from.clone() {
+                    self.presence_cx().handle(&presence, &from);
+                }
+            }
+            Read::Service(Stanza::Message(message)) => {
+                // From a server: grants, or words that nobody is there to read.
+                if let (Some(from), Some(grants)) = (&message.from, Grants::read(&message))
+                    && from.resource().is_none()
+                    && self.config.allows_domain(from.domain().as_str())
+                {
+                    self.keeper.granted(from.domain().as_str(), grants);
+                }
+            }
+            Read::Reject(reply) => self.outbox.push(reply),
+            Read::Ignore => {}
+        }
+    }
+
+    fn up(&self) {
+        self.keeper.link_up();
+        let mut probing = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
+        let prober = self.prober.clone();
+        let span = info_span!("probe");
+        let task = match probing.take() {
+            None => self.tasks.spawn("probe", span, prober.at_start()),
+            Some(before) => {
+                let users: Vec<UserKey> = self
+                    .router
+                    .list()
+                    .into_iter()
+                    .map(|session| UserKey::from(session.user))
+                    .collect();
+                // The first one goes on: whom it has not asked yet has no session.
+                if before.is_finished() {
+                    self.tasks.spawn("probe", span, prober.at_return(users))
+                } else {
+                    self.tasks.spawn("probe", span, async move {
+                        before.abort();
+                        prober.clone().at_return(users).await;
+                        prober.at_start().await;
+                    })
+                }
+            }
+        };
+        *probing = Some(task);
+    }
+
+    fn down(&self) {
+        self.keeper.link_down();
+        self.router.tell_all(|| Input::XmppLost);
+    }
+}
+
+impl Dispatch {
+    fn presence_cx(&self) -> PresenceCx<'_> {
+        PresenceCx {
+            transport: &self.config.jid,
+            router: &self.router,
+            keeper: &self.keeper,
+            outbox: &self.outbox,
+        }
+    }
+
+    fn user(&self, user: &UserKey, input: Box<UserIn>) {
+        if let (To::Peer { node, .. }, Stanza::Presence(presence)) = (&input.to, &input.stanza) {
+            match presence.type_ {
+                PresenceType::Subscribe | PresenceType::Subscribed => {
+                    self.keeper.seen(user, &contact(&self.config.jid, node), true);
+                }
+                PresenceType::Unsubscribe => self.keeper.seen(user, &contact(&self.config.jid, node), false),
+                PresenceType::None
+                | PresenceType::Error
+                | PresenceType::Probe
+                | PresenceType::Unavailable
+                | PresenceType::Unsubscribed => {}
+            }
+        }
+        // A presence that says "here I am" begins a session, whomever it is for; a room's join too.
+        let begins = matches!(&input.stanza, Stanza::Presence(presence) if presence.type_ == PresenceType::None);
+        if begins {
+            match jid::BareJid::new(user.as_str()) {
+                Ok(jid) => self.router.route_or_start(&jid, input),
+                Err(_) => debug!("A user's address is none."),
+            }
+        } else if let Err(NoSession(input)) = self.router.route(user, input) {
+            self.without_session(&input.stanza);
+        }
+    }
+
+    /// What is answered to a user who is not logged in.
+    fn without_session(&self, stanza: &Stanza) {
+        let answer = |type_: PresenceType| {
+            let (from, to) = (stanza.recipient()?.to_bare(), stanza.sender()?.to_bare());
+            Some(Stanza::from(Presence::new(type_).with_from(from).with_to(to)))
+        };
+        let reply = match stanza {
+            Stanza::Presence(presence) => match presence.type_ {
+                PresenceType::Probe => answer(PresenceType::Unavailable),
+                PresenceType::Unsubscribe => answer(PresenceType::Unsubscribed),
+                PresenceType::Subscribe => self.not_logged_in(stanza),
+                PresenceType::None
+                | PresenceType::Error
+                | PresenceType::Subscribed
+                | PresenceType::Unavailable
+                | PresenceType::Unsubscribed => None,
+            },
+            Stanza::Message(message) if message.bodies.is_empty() => None,
+            Stanza::Message(_) | Stanza::Iq(_) => self.not_logged_in(stanza),
+        };
+        if let Some(reply) = reply {
+            self.outbox.push(reply);
+        }
+    }
+
+    fn not_logged_in(&self, stanza: &Stanza) -> Option<Stanza> {
+        let text = format!(
+            "You are not logged in to {}: register with {} first, or go online.",
+            self.name, self.config.jid
+        );
+        stanza.error_reply(error(DefinedCondition::RecipientUnavailable, &text))
+    }
+
+    /// A request or an answer to the transport itself.
+    fn iq(&self, iq: Iq) {
+        match &iq {
+            Iq::Result { .. } | Iq::Error { .. } => {
+                if let Some(iq) = self.keeper.answered(iq) {
+                    self.to_session(iq);
+                }
+            }
+            Iq::Get { .. } | Iq::Set { .. } if Registrar::concerns(&iq) => self.registrar.handle(iq),
+            Iq::Set { .. } if is_push(&iq) => self.outbox.push(service::reply(&iq, Ok(None))),
+            // The rooms of the network are known to whoever is logged in.
+            Iq::Get { payload, .. } if payload.is("query", ns::DISCO_ITEMS) && payload.attr("node").is_none() => {
+                if let Some(iq) = self.to_session(iq) {
+                    self.serve(&iq);
+                }
+            }
+            Iq::Get { .. } | Iq::Set { .. } => self.serve(&iq),
+        }
+    }
+
+    /// Hands an iq to the sender's session; gives it back if there is none.
+    fn to_session(&self, iq: Iq) -> Option<Iq> {
+        let from = iq.from()?.clone();
+        let input = UserIn {
+            resource: from.resource().map(ToOwned::to_owned),
+            to: To::Transport,
+            stanza: Stanza::Iq(iq),
+        };
+        match self.router.route(&UserKey::from(from.to_bare().as_str()), Box::new(input)) {
+            Ok(()) => None,
+            Err(NoSession(input)) => match input.stanza {
+                Stanza::Iq(iq) => Some(iq),
+                Stanza::Message(_) | Stanza::Presence(_) => None,
+            },
+        }
+    }
+
+    fn serve(&self, iq: &Iq) {
+        let info = self.main.info();
+        let identity = &self.config.identity;
+        let cx = ServiceCx {
+            transport: &self.config.jid,
+            name: &self.name,
+            category: &identity.category,
+            kind: identity
+                .kind
+                .as_deref()
+                .or(info.as_deref().map(|info| info.network_type.as_str()))
+                .unwrap_or("generic"),
+            info: info.as_deref(),
+            wall: clock::now(),
+            uptime: self.started.elapsed(),
+        };
+        if let Some(reply) = self.services.answer(iq, &cx) {
+            self.outbox.push(reply);
+        }
+    }
+}

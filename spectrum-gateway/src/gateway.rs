@@ -1,0 +1,366 @@
+//! A gateway: one component of an XMPP server. Owns the link, the sessions' registry and everything around them; lent the
+//! main process and the store.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jid::BareJid;
+use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
+use spectrum_core::backend::BackendInfo;
+use spectrum_core::config::{Config, Mode, StayConnected};
+use spectrum_core::face::Face as _;
+use spectrum_core::instance::{Instance, RunError, Shutdown, Status};
+use spectrum_core::main_process::MainProcess;
+use spectrum_core::model::{Secret, UserKey};
+use spectrum_core::router::{Router, RouterParts};
+use spectrum_core::service::{Prompt, Services};
+use spectrum_core::session::{Input, SessionConfig, SessionLimits, SessionSeed};
+use spectrum_core::store::{RegisteredSessions, Store};
+use spectrum_core::tasks::Tasks;
+use tokio::time::Instant;
+use tracing::{error, info, info_span};
+use xmpp_parsers::ns;
+
+use crate::dispatch::Dispatch;
+use crate::face::GatewayFace;
+use crate::link::{Connect, Link, LinkError, LinkParts, Outbox, TcpConnect};
+use crate::outlet::GatewayOutlet;
+use crate::probe::Prober;
+use crate::registration::{Registrar, RegistrarParts, RegistrationError, Submission};
+use crate::roster::RosterKeeper;
+
+/// How long a user stays on the network after the last client went, unless told otherwise (design 6).
+const LINGER: Duration = Duration::from_secs(30);
+/// How long the network may take to accept a login.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long sessions and backends may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long the link may take to write what is left and close.
+const LINK_GRACE: Duration = Duration::from_secs(5);
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// The configuration; its mode is `gateway`.
+    pub config: Arc<Config>,
+    /// Who has the backends.
+    pub main: Arc<dyn MainProcess>,
+    /// Where registrations are kept.
+    pub store: Arc<dyn Store>,
+    /// Where tasks are born.
+    pub tasks: Tasks,
+    /// Whether a server that cannot be reached at the first attempt ends [`Instance::run`].
+    pub once: bool,
+    /// How to reach the server; `None`: over TCP as configured.
+    pub connect: Option<Arc<dyn Connect>>,
+}
+
+/// A transport that is a component (XEP-0114) of an XMPP server.
+pub struct Gateway {
+    config: Arc<Config>,
+    main: Arc<dyn MainProcess>,
+    store: Arc<dyn Store>,
+    tasks: Tasks,
+    once: bool,
+    started: Instant,
+    router: Router,
+    keeper: Arc<RosterKeeper>,
+    registrar: Registrar,
+    link: Arc<Link>,
+}
+
+impl Gateway {
+    /// Puts a gateway together; nothing runs yet.
+    ///
+    /// # Errors
+    /// [`RunError::Config`] without a secret for the component.
+    pub fn new(parts: GatewayParts) -> Result<Self, RunError> {
+        let GatewayParts {
+            config,
+            main,
+            store,
+            tasks,
+            once,
+            connect,
+        } = parts;
+        let secret = config
+            .gateway
+            .secret
+            .clone()
+            .ok_or_else(|| RunError::Config("gateway.secret is missing".to_owned()))?;
+        let info = main.info();
+        let name = display_name(&config, info.as_deref());
+        let outbox = Arc::new(Outbox::new());
+        let keeper = Arc::new(RosterKeeper::new(
+            config.jid.clone(),
+            name.clone(),
+            Arc::clone(&outbox),
+            Arc::clone(&store),
+        ));
+        let face = Arc::new(GatewayFace::new(Arc::clone(&config), name.clone()));
+        let seed = SessionSeed {
+            config: Arc::new(SessionConfig {
+                transport: config.jid.clone(),
+                name: name.clone(),
+                face: face.traits(),
+                linger: match config.gateway.stay_connected {
+                    StayConnected::Never => Some(LINGER),
+                    StayConnected::Always => None,
+                },
+                login_timeout: LOGIN_TIMEOUT,
+                limits: SessionLimits::default(),
+            }),
+            info: info.unwrap_or_else(|| Arc::new(unknown_network(&name))),
+        };
+        let router = Router::new(RouterParts {
+            seed,
+            face: Arc::clone(&face) as Arc<dyn spectrum_core::face::Face>,
+            main: Arc::clone(&main),
+            store: Arc::new(RegisteredSessions::new(Arc::clone(&store))),
+            outlet: Arc::new(GatewayOutlet {
+                outbox: Arc::clone(&outbox),
+                keeper: Arc::clone(&keeper),
+            }),
+            tasks: tasks.clone(),
+        });
+        let registrar = Registrar::new(RegistrarParts {
+            config: Arc::clone(&config),
+            name: name.clone(),
+            main: Arc::clone(&main),
+            store: Arc::clone(&store),
+            router: router.clone(),
+            keeper: Arc::clone(&keeper),
+            outbox: Arc::clone(&outbox),
+            tasks: tasks.clone(),
+        });
+        let started = Instant::now();
+        let prober = Prober {
+            transport: config.jid.clone(),
+            outbox: Arc::clone(&outbox),
+            router: router.clone(),
+            store: Arc::clone(&store),
+            stay_connected: config.gateway.stay_connected,
+        };
+        let dispatch = Dispatch {
+            config: Arc::clone(&config),
+            name,
+            face,
+            main: Arc::clone(&main),
+            router: router.clone(),
+            outbox: Arc::clone(&outbox),
+            keeper: Arc::clone(&keeper),
+            registrar: registrar.clone(),
+            services: Services::new().with(Prompt).announcing(&[ns::REGISTER]),
+            prober,
+            tasks: tasks.clone(),
+            started,
+            probing: Mutex::new(None),
+        };
+        let connect = connect.unwrap_or_else(|| {
+            Arc::new(TcpConnect {
+                host: config.gateway.server.clone(),
+                port: config.gateway.port,
+            })
+        });
+        let link = Arc::new(Link::new(LinkParts {
+            jid: config.jid.clone(),
+            secret,
+            connect,
+            outbox,
+            handler: Arc::new(dispatch),
+            tasks: tasks.clone(),
+        }));
+        Ok(Self {
+            config,
+            main,
+            store,
+            tasks,
+            once,
+            started,
+            router,
+            keeper,
+            registrar,
+            link,
+        })
+    }
+
+    /// The users' sessions.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Ends sessions first, so that what they say last still goes out, then the link, the backends and the store.
+    async fn stop(&self, link_stop: &Shutdown) {
+        self.router.end_all("The transport is stopping.", GRACE).await;
+        link_stop.trigger();
+        self.main.stop(GRACE).await;
+    }
+}
+
+#[async_trait]
+impl Instance for Gateway {
+    fn jid(&self) -> &BareJid {
+        &self.config.jid
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::Gateway
+    }
+
+    fn status(&self) -> Status {
+        let (sessions, logged_in) = self.router.count();
+        let pool = self.main.status();
+        Status {
+            jid: self.config.jid.to_string(),
+            mode: Mode::Gateway,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_secs: self.started.elapsed().as_secs(),
+            xmpp: self.link.status(),
+            sessions,
+            logged_in,
+            degraded: pool.reason.iter().cloned().collect(),
+            pool,
+        }
+    }
+
+    async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), RunError> {
+        let keeper = Arc::clone(&self.keeper);
+        let stopping = self.tasks.token();
+        let keeping = self.tasks.spawn("roster keeper", info_span!("roster"), async move {
+            tokio::select! {
+                () = keeper.run() => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+        // The link has a signal of its own: it outlives the sessions.
+        let link_stop = Shutdown::new();
+        let mut linking = {
+            let (link, stop, once) = (Arc::clone(&self.link), link_stop.clone(), self.once);
+            self.tasks.spawn(
+                "component",
+                info_span!("component"),
+                async move { link.run(&stop, once).await },
+            )
+        };
+        let ended = tokio::select! {
+            ended = &mut linking => Some(ended),
+            () = shutdown.triggered() => None,
+        };
+        info!("The instance stops.");
+        self.stop(&link_stop).await;
+        let ended = match ended {
+            Some(ended) => ended,
+            None => tokio::time::timeout(LINK_GRACE, linking).await.unwrap_or(Ok(Ok(()))),
+        };
+        keeping.abort();
+        self.store.close().await;
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failed)) => Err(run_error(&failed)),
+            Err(failed) => {
+                error!(error = %failed, "The link to the XMPP server ended by a defect.");
+                Err(RunError::Unreachable(failed.to_string()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Control for Gateway {
+    fn status(&self) -> Status {
+        Instance::status(self)
+    }
+
+    fn users(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus> {
+        self.router
+            .list()
+            .into_iter()
+            .filter(|session| after.is_none_or(|after| session.user.as_str() > after.as_str()))
+            .take(limit)
+            .map(|session| UserStatus {
+                user: UserKey::from(session.user),
+                state: match (session.logged_in, session.backend) {
+                    (true, _) => "online",
+                    (false, 0) => "waiting for a backend",
+                    (false, _) => "logging in",
+                }
+                .to_owned(),
+                resources: u32::try_from(session.resources).unwrap_or(u32::MAX),
+                backend: (session.backend != 0).then_some(u64::from(session.backend)),
+                since_secs: session.since_secs,
+            })
+            .collect()
+    }
+
+    async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {
+        if self
+            .router
+            .tell(user, Input::End("An administrator logged you out.".to_owned()))
+        {
+            Ok(())
+        } else {
+            Err(ControlError::NoSuchUser)
+        }
+    }
+
+    async fn register(&self, registration: NewRegistration) -> Result<(), ControlError> {
+        let user = bare_jid(&registration.user)?;
+        let NewRegistration {
+            username,
+            password,
+            fields,
+            ..
+        } = registration;
+        let own = [
+            ("username".to_owned(), Secret::new(username)),
+            ("password".to_owned(), password),
+        ];
+        let submission = Submission::new(fields.into_iter().chain(own));
+        self.registrar
+            .register(&user, submission)
+            .await
+            .map_err(|failed| control_error(&failed))
+    }
+
+    async fn unregister(&self, user: &UserKey) -> Result<(), ControlError> {
+        self.registrar
+            .unregister(&bare_jid(user)?)
+            .await
+            .map_err(|failed| control_error(&failed))
+    }
+}
+
+fn bare_jid(user: &UserKey) -> Result<BareJid, ControlError> {
+    BareJid::new(user.as_str())
+        .ok()
+        .filter(|jid| jid.node().is_some())
+        .ok_or_else(|| ControlError::Refused(format!("{user} is not the JID of a user")))
+}
+
+fn control_error(failed: &RegistrationError) -> ControlError {
+    match failed {
+        RegistrationError::NotRegistered => ControlError::NoSuchUser,
+        RegistrationError::Form(_) | RegistrationError::Busy => ControlError::Refused(failed.to_string()),
+        RegistrationError::Starting => ControlError::Failed(failed.to_string()),
+        RegistrationError::Store(source) => ControlError::Failed(source.to_string()),
+    }
+}
+
+fn run_error(failed: &LinkError) -> RunError {
+    RunError::Unreachable(failed.to_string())
+}
+
+/// The name people see: configured, else the network's, else the transport's JID.
+fn display_name(config: &Config, info: Option<&BackendInfo>) -> String {
+    config
+        .identity
+        .name
+        .clone()
+        .or_else(|| info.map(|info| info.name.clone()))
+        .unwrap_or_else(|| config.jid.to_string())
+}
+
+/// What holds for every network, until a backend has said what it is.
+fn unknown_network(name: &str) -> BackendInfo {
+    BackendInfo::new(name, "generic")
+}

@@ -1,0 +1,61 @@
+//! Where sessions' stanzas go: roster changes to the keeper, the rest to the link. Owns nothing.
+
+use std::sync::Arc;
+
+use spectrum_core::model::UserKey;
+use spectrum_core::session::{AuthError, CloseReason, Ticket};
+use spectrum_core::session_task::Outlet;
+use spectrum_core::stanza::Stanza;
+use tracing::debug;
+use xmpp_parsers::iq::Iq;
+
+use crate::link::Outbox;
+use crate::privilege;
+use crate::roster::RosterKeeper;
+
+/// The outlet of a gateway's sessions.
+pub(crate) struct GatewayOutlet {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) keeper: Arc<RosterKeeper>,
+}
+
+impl Outlet for GatewayOutlet {
+    fn send(&self, user: &UserKey, stanzas: &mut Vec<Stanza>) {
+        if stanzas.iter().any(is_special) {
+            *stanzas = std::mem::take(stanzas)
+                .into_iter()
+                .filter_map(|stanza| self.pass(user, stanza))
+                .collect();
+        }
+        self.outbox.push_all(stanzas);
+    }
+
+    fn authenticated(&self, user: &UserKey, _ticket: Ticket, _result: Result<(), AuthError>) {
+        // No client logs in to a component.
+        debug!(%user, "A login was answered that nobody asked for.");
+    }
+
+    fn closed(&self, _user: &UserKey, _reason: &CloseReason) {}
+}
+
+/// Whether a stanza has to be looked at: most have not.
+fn is_special(stanza: &Stanza) -> bool {
+    match stanza {
+        Stanza::Iq(Iq::Set { .. }) => true,
+        Stanza::Message(message) => privilege::is_forwarded(message),
+        Stanza::Presence(_) | Stanza::Iq(Iq::Get { .. } | Iq::Result { .. } | Iq::Error { .. }) => false,
+    }
+}
+
+impl GatewayOutlet {
+    fn pass(&self, user: &UserKey, stanza: Stanza) -> Option<Stanza> {
+        match self.keeper.take(user, stanza)? {
+            Stanza::Message(message) if privilege::is_forwarded(&message) => {
+                let grants = self.keeper.grants(user);
+                // The user wrote it and has it where it was written; without the privilege it cannot be shown here.
+                grants.messages.then(|| privilege::in_version(message, grants.version).into())
+            }
+            other => Some(other),
+        }
+    }
+}
