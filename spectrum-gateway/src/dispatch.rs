@@ -78,11 +78,11 @@ impl Handler for Dispatch {
         let task = match probing.take() {
             None => self.tasks.spawn("probe", span, prober.at_start()),
             Some(before) => {
-                let users: Vec<UserKey> = self
+                let users = self
                     .router
-                    .list()
+                    .page(None, usize::MAX)
                     .into_iter()
-                    .map(|session| UserKey::from(session.user))
+                    .map(|session| session.user)
                     .collect();
                 // The first one goes on: whom it has not asked yet has no session.
                 if before.is_finished() {

@@ -7,15 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jid::BareJid;
 use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
+use spectrum_core::assembly::{gateway_linger, session_seed};
 use spectrum_core::backend::BackendInfo;
-use spectrum_core::config::{Config, Mode, StayConnected};
+use spectrum_core::config::{Config, Mode};
 use spectrum_core::face::Face as _;
 use spectrum_core::instance::{Instance, RunError, Shutdown, Status};
 use spectrum_core::main_process::MainProcess;
 use spectrum_core::model::{Secret, UserKey};
 use spectrum_core::router::{Router, RouterParts};
 use spectrum_core::service::{Prompt, Services};
-use spectrum_core::session::{Input, SessionConfig, SessionLimits, SessionSeed};
+use spectrum_core::session::Input;
 use spectrum_core::store::{RegisteredSessions, Store};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
@@ -30,10 +31,6 @@ use crate::probe::Prober;
 use crate::registration::{Registrar, RegistrarParts, RegistrationError, Submission};
 use crate::roster::RosterKeeper;
 
-/// How long a user stays on the network after the last client went, unless told otherwise (design 6).
-const LINGER: Duration = Duration::from_secs(30);
-/// How long the network may take to accept a login.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long sessions and backends may take to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long the link may take to write what is left and close.
@@ -98,20 +95,7 @@ impl Gateway {
             Arc::clone(&store),
         ));
         let face = Arc::new(GatewayFace::new(Arc::clone(&config), name.clone()));
-        let seed = SessionSeed {
-            config: Arc::new(SessionConfig {
-                transport: config.jid.clone(),
-                name: name.clone(),
-                face: face.traits(),
-                linger: match config.gateway.stay_connected {
-                    StayConnected::Never => Some(LINGER),
-                    StayConnected::Always => None,
-                },
-                login_timeout: LOGIN_TIMEOUT,
-                limits: SessionLimits::default(),
-            }),
-            info: info.unwrap_or_else(|| Arc::new(unknown_network(&name))),
-        };
+        let seed = session_seed(&config, &*main, face.traits(), gateway_linger(&config));
         let router = Router::new(RouterParts {
             seed,
             face: Arc::clone(&face) as Arc<dyn spectrum_core::face::Face>,
@@ -272,24 +256,7 @@ impl Control for Gateway {
     }
 
     fn users(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus> {
-        self.router
-            .list()
-            .into_iter()
-            .filter(|session| after.is_none_or(|after| session.user.as_str() > after.as_str()))
-            .take(limit)
-            .map(|session| UserStatus {
-                user: UserKey::from(session.user),
-                state: match (session.logged_in, session.backend) {
-                    (true, _) => "online",
-                    (false, 0) => "waiting for a backend",
-                    (false, _) => "logging in",
-                }
-                .to_owned(),
-                resources: u32::try_from(session.resources).unwrap_or(u32::MAX),
-                backend: (session.backend != 0).then_some(u64::from(session.backend)),
-                since_secs: session.since_secs,
-            })
-            .collect()
+        self.router.page(after, limit)
     }
 
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {
@@ -358,9 +325,4 @@ fn display_name(config: &Config, info: Option<&BackendInfo>) -> String {
         .clone()
         .or_else(|| info.map(|info| info.name.clone()))
         .unwrap_or_else(|| config.jid.to_string())
-}
-
-/// What holds for every network, until a backend has said what it is.
-fn unknown_network(name: &str) -> BackendInfo {
-    BackendInfo::new(name, "generic")
 }

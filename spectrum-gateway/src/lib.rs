@@ -8,6 +8,7 @@ mod clock;
 mod dispatch;
 pub mod face;
 mod gateway;
+mod launch;
 pub mod link;
 mod outlet;
 mod presence;
@@ -17,3 +18,4 @@ pub mod registration;
 pub mod roster;
 
 pub use gateway::{Gateway, GatewayParts};
+pub use launch::{GatewayLauncher, open_store};
