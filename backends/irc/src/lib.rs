@@ -23,3 +23,7 @@ mod transport;
 
 pub use backend::{IrcBackend, StartError};
 pub use options::{IrcOptions, Networks, OptionError, OptionValue, ServerAddress};
+
+/// An entrance for the fuzz target `irc`; not for use.
+#[doc(hidden)]
+pub mod fuzzing;

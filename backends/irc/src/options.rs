@@ -50,6 +50,12 @@ impl From<&str> for OptionValue {
     }
 }
 
+impl From<String> for OptionValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl From<bool> for OptionValue {
     fn from(value: bool) -> Self {
         Self::Bool(value)
@@ -226,8 +232,8 @@ impl IrcOptions {
     ///
     /// # Errors
     /// [`OptionError`] names the option, and what is wrong with it.
-    pub fn parse<K: Into<String>>(options: impl IntoIterator<Item = (K, OptionValue)>) -> Result<Self, OptionError> {
-        let mut reader = Reader(options.into_iter().map(|(k, v)| (k.into(), v)).collect());
+    pub fn parse<K: Into<String>, V: Into<OptionValue>>(options: impl IntoIterator<Item = (K, V)>) -> Result<Self, OptionError> {
+        let mut reader = Reader(options.into_iter().map(|(k, v)| (k.into(), v.into())).collect());
         let tls = reader.flag("tls", true)?;
         let default_port = if tls { TLS_PORT } else { PLAIN_PORT };
         let address = |name: &'static str, text: &str| {
@@ -356,7 +362,7 @@ mod tests {
     #[test]
     fn values_may_be_text() {
         let options = parse(&[
-            ("networks", "a:1,b:2".into()),
+            ("networks", "a:1, b:2".into()),
             ("tls", "false".into()),
             ("max_messages_per_second", "2.5".into()),
         ]);

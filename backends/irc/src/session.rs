@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use spectrum_backend_sdk::model::{
@@ -21,6 +22,9 @@ use crate::options::ServerAddress;
 
 /// Contacts remembered for a network that is not connected.
 const MAX_REMEMBERED: usize = 1_000;
+
+/// When a network of several that did not come up, or was lost, is to be tried again.
+const TRY_AGAIN: Retry = Retry::After(Duration::from_secs(30));
 
 /// One user's life on IRC.
 pub(crate) enum IrcSession {
@@ -78,13 +82,15 @@ fn no_connection(error: &LoginError) -> OpError {
         LoginErrorKind::Banned => OpErrorKind::Banned,
         LoginErrorKind::NameInUse => OpErrorKind::Conflict,
         LoginErrorKind::InvalidName => OpErrorKind::Invalid,
-        _ => OpErrorKind::NotConnected,
+        LoginErrorKind::Network
+        | LoginErrorKind::Encryption
+        | LoginErrorKind::Certificate
+        | LoginErrorKind::Settings
+        | LoginErrorKind::Cancelled
+        | LoginErrorKind::Other
+        | _ => OpErrorKind::NotConnected,
     };
-    let retry = if error.is_temporary() {
-        Retry::After(std::time::Duration::from_secs(30))
-    } else {
-        error.retry
-    };
+    let retry = if error.is_temporary() { TRY_AGAIN } else { error.retry };
     OpError::new(kind, error.text.clone()).retry(retry)
 }
 
@@ -162,6 +168,15 @@ impl IrcSession {
                 let (slot, plain) = several.slot(name)?;
                 Ok(Several::connected(slot).await.map(|c| (c, plain)))
             }
+        }
+    }
+
+    /// An error with the hope that this session can give: one of several networks comes back when it is used again, and
+    /// nobody reports that the user is connected.
+    fn with_own_hope(&self, error: OpError) -> OpError {
+        match self {
+            Self::Several(_) if error.retry == Retry::WhenConnected => error.retry(TRY_AGAIN),
+            Self::Several(_) | Self::Fixed(_) => error,
         }
     }
 
@@ -268,19 +283,16 @@ impl LegacySession for IrcSession {
                 (connection, nickname.as_str().to_owned())
             }
         };
-        match connection
-            .ask(
-                Ask::Send {
-                    chat: message.chat,
-                    target,
-                    body,
-                },
-                &cx,
-            )
-            .await?
-        {
-            Answer::Sent(sent) => Ok(sent),
-            _ => Err(unexpected()),
+        let ask = Ask::Send {
+            chat: message.chat,
+            target,
+            body,
+        };
+        let answer = connection.ask(ask, &cx).await.map_err(|e| self.with_own_hope(e))?;
+        if let Answer::Sent(sent) = answer {
+            Ok(sent)
+        } else {
+            Err(unexpected())
         }
     }
 
@@ -311,9 +323,11 @@ impl LegacySession for IrcSession {
             Chat::Room(_) => return Err(OpError::unsupported()),
         }
         .ok_or_else(|| OpError::not_connected("The network of this person is not connected."))?;
-        match connection.ask(Ask::Whois { nick: nick.to_owned() }, &cx).await? {
-            Answer::Profile(profile) => Ok(profile),
-            _ => Err(unexpected()),
+        let answer = connection.ask(Ask::Whois { nick: nick.to_owned() }, &cx).await?;
+        if let Answer::Profile(profile) = answer {
+            Ok(profile)
+        } else {
+            Err(unexpected())
         }
     }
 
@@ -339,10 +353,10 @@ impl LegacySession for IrcSession {
     async fn list_rooms(&self, cx: Op) -> OpResult<Vec<RoomSummary>> {
         let mut rooms = Vec::new();
         for connection in self.connections().await {
-            match connection.ask(Ask::List, &cx).await? {
-                Answer::Rooms(more) => rooms.extend(more),
-                _ => return Err(unexpected()),
-            }
+            let Answer::Rooms(more) = connection.ask(Ask::List, &cx).await? else {
+                return Err(unexpected());
+            };
+            rooms.extend(more);
         }
         Ok(rooms)
     }
@@ -354,9 +368,11 @@ impl LegacySession for IrcSession {
             channel: channel.to_owned(),
             key: join.password,
         };
-        match connection.ask(ask, &cx).await? {
-            Answer::Joined(joined) => Ok(joined),
-            _ => Err(unexpected()),
+        let answer = connection.ask(ask, &cx).await?;
+        if let Answer::Joined(joined) = answer {
+            Ok(joined)
+        } else {
+            Err(unexpected())
         }
     }
 
@@ -376,9 +392,11 @@ impl LegacySession for IrcSession {
     }
 
     async fn room_info(&self, room: RoomId, cx: Op) -> OpResult<RoomInfo> {
-        match self.room_request(&room, &cx, |channel| Ask::Info { channel }).await? {
-            Answer::RoomInfo(info) => Ok(info),
-            _ => Err(unexpected()),
+        let answer = self.room_request(&room, &cx, |channel| Ask::Info { channel }).await?;
+        if let Answer::RoomInfo(info) = answer {
+            Ok(info)
+        } else {
+            Err(unexpected())
         }
     }
 

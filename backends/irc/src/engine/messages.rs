@@ -124,13 +124,12 @@ impl Engine {
     fn own_echo(&mut self, line: &Line<'_>, target: &str) -> bool {
         let key = self.fold(self.isupport.channel_of(target).unwrap_or(target));
         let label = line.tag("label").and_then(|l| l.parse::<u64>().ok());
-        let found = self.pending.iter_mut().find_map(|p| match &mut p.op {
-            Op::Message { target, sent, .. }
-                if self.outbox.awaits_echo(p.no) && label.map_or(*target == key, |l| l == p.no.0) =>
-            {
-                Some((p.no, sent))
-            }
-            _ => None,
+        let found = self.pending.iter_mut().find_map(|p| {
+            let Op::Message { target, sent, .. } = &mut p.op else {
+                return None;
+            };
+            let is_meant = self.outbox.awaits_echo(p.no) && label.map_or(*target == key, |l| l == p.no.0);
+            is_meant.then_some((p.no, sent))
         });
         let Some((no, sent)) = found else { return false };
         if let Some(id) = line.tag("msgid").filter(|id| !id.is_empty()) {

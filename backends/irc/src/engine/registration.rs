@@ -437,10 +437,9 @@ mod tests {
         }
 
         fn refused(&mut self, text: &str) -> LoginError {
-            match self.hear(text) {
-                Step::Refused(error) => error,
-                other => panic!("{other:?}"),
-            }
+            let step = self.hear(text);
+            let Step::Refused(error) = step else { panic!("{step:?}") };
+            error
         }
     }
 

@@ -657,10 +657,11 @@ impl Engine {
         {
             return Ok(());
         }
-        let next = self.pending.iter().find_map(|p| match &p.op {
-            Op::List => Some((p.no, None)),
-            Op::Info { key } => Some((p.no, Some(key.clone()))),
-            _ => None,
+        let next = self.pending.iter().find_map(|p| {
+            if let Op::Info { key } = &p.op {
+                return Some((p.no, Some(key.clone())));
+            }
+            matches!(p.op, Op::List).then_some((p.no, None))
         });
         let Some((no, only)) = next else { return Ok(()) };
         let line = match &only {
@@ -741,9 +742,11 @@ impl Engine {
     /// A line about a person: 311 name, 312 server, 313 operator, 317 idle, 319 channels, 330 account, 301 away, 318 end.
     pub(super) fn whois_line(&mut self, numeric: u16, line: &Line<'_>) {
         let key = self.fold(line.param(1));
-        let asked = self.pending.iter_mut().find_map(|p| match &mut p.op {
-            Op::Whois { nick, profile, found } if *nick == key => Some((p.no, profile, found)),
-            _ => None,
+        let asked = self.pending.iter_mut().find_map(|p| {
+            let Op::Whois { nick, profile, found } = &mut p.op else {
+                return None;
+            };
+            (*nick == key).then_some((p.no, profile, found))
         });
         let Some((no, profile, found)) = asked else { return };
         let last = text::clean(line.last()).into_owned();

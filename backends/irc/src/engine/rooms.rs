@@ -41,9 +41,12 @@ impl Engine {
         if self.channels.len() >= MAX_CHANNELS && !self.channels.contains_key(&key) {
             return;
         }
-        let asked = self.pending.iter().find_map(|p| match &p.op {
-            Op::Join { key: k, id } if *k == key => Some(id.clone()),
-            _ => None,
+        let asked = self.pending.iter().find_map(|p| {
+            if let Op::Join { key: k, id } = &p.op {
+                (*k == key).then(|| id.clone())
+            } else {
+                None
+            }
         });
         let is_wanted = asked.is_some();
         let id = asked.unwrap_or_else(|| self.scope.room(name));

@@ -110,10 +110,12 @@ impl Play {
     fn answer(&mut self, no: RequestNo) -> Outcome {
         let mut effects = self.effects();
         assert_eq!(effects.len(), 1, "{effects:?}");
-        match effects.remove(0) {
-            Effect::Answer(n, outcome) if n == no => outcome,
-            other => panic!("no answer to {no:?}: {other:?}"),
-        }
+        let effect = effects.remove(0);
+        let Effect::Answer(n, outcome) = effect else {
+            panic!("no answer: {effect:?}")
+        };
+        assert_eq!(n, no);
+        outcome
     }
 
     fn refused(&mut self, no: RequestNo) -> OpError {
