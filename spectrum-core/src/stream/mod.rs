@@ -10,6 +10,7 @@
 //! is skipped to its end and reported as [`Event::Invalid`] with a ready-made error reply); on a client stream exceeding
 //! a limit ends the stream, while a stanza that merely does not parse is answered.
 
+mod building;
 mod error;
 mod escape;
 mod header;
@@ -21,6 +22,7 @@ mod namespaces;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod text;
 mod writer;
 
 pub use self::error::{PeerError, StreamError};

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use minidom::Element;
 use rxml::parser::RawQName;
 use rxml::{AttrMap, QName};
 use xmpp_parsers::iq::Iq;
@@ -16,9 +15,10 @@ use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 use xso::error::FromEventsError;
 use xso::minidom_compat::ElementFromEvents;
-use xso::{Context, FromEventsBuilder, FromXml};
+use xso::{Context, FromXml};
 
 use super::Event;
+use super::building::{Builder, Built, Progress};
 use super::error::{PeerError, StreamError};
 use super::header::{Content, Header, Side, Version};
 use super::invalid::{Invalid, RawHeader};
@@ -26,7 +26,6 @@ use super::kind::StanzaKind;
 use super::lexer::{Keep, Lexer, Token};
 use super::limits::Limits;
 use super::namespaces::Namespaces;
-use crate::stanza::Stanza;
 
 /// Elements beside stanzas that may stand at the top of a stream, by namespace.
 const NONZA_NAMESPACES: &[&str] = &[
@@ -73,85 +72,6 @@ enum State {
 struct Skip {
     condition: StanzaCondition,
     text: Cow<'static, str>,
-}
-
-/// What is known of the stanza at hand. Its strings are reused.
-#[derive(Default)]
-struct Progress {
-    bytes: usize,
-    elements: usize,
-    children: usize,
-    kind: Option<StanzaKind>,
-    from: Captured,
-    to: Captured,
-    type_: Captured,
-    id: Captured,
-}
-
-#[derive(Default)]
-struct Captured {
-    present: bool,
-    value: String,
-}
-
-impl Captured {
-    fn set(&mut self, value: &str) {
-        self.present = true;
-        self.value.clear();
-        self.value.push_str(value);
-    }
-
-    fn as_deref(&self) -> Option<&str> {
-        self.present.then_some(self.value.as_str())
-    }
-
-    fn take(&mut self) -> Option<String> {
-        std::mem::take(&mut self.present).then(|| std::mem::take(&mut self.value))
-    }
-}
-
-impl Progress {
-    fn restart(&mut self, name: &str) {
-        self.elements = 0;
-        self.children = 0;
-        self.kind = StanzaKind::from_name(name);
-        for captured in [&mut self.from, &mut self.to, &mut self.type_, &mut self.id] {
-            captured.present = false;
-        }
-    }
-
-    fn capture(&mut self, name: &str, value: &str) {
-        match name {
-            "from" => self.from.set(value),
-            "to" => self.to.set(value),
-            "type" => self.type_.set(value),
-            "id" => self.id.set(value),
-            _ => {}
-        }
-    }
-}
-
-enum Builder {
-    Message(<Message as FromXml>::Builder),
-    Presence(<Presence as FromXml>::Builder),
-    Iq(<Iq as FromXml>::Builder),
-    Nonza(ElementFromEvents),
-}
-
-enum Built {
-    Stanza(Stanza),
-    Nonza(Element),
-}
-
-impl Builder {
-    fn feed(&mut self, event: rxml::Event, context: &Context<'_>) -> Result<Option<Built>, xso::error::Error> {
-        Ok(match self {
-            Self::Message(builder) => builder.feed(event, context)?.map(|it| Built::Stanza(Stanza::Message(it))),
-            Self::Presence(builder) => builder.feed(event, context)?.map(|it| Built::Stanza(Stanza::Presence(it))),
-            Self::Iq(builder) => builder.feed(event, context)?.map(|it| Built::Stanza(Stanza::Iq(it))),
-            Self::Nonza(builder) => builder.feed(event, context)?.map(Built::Nonza),
-        })
-    }
 }
 
 /// Why the normal course of a step was left.
@@ -221,14 +141,7 @@ impl Reader {
         self.namespaces.release_temporaries();
         self.attributes = Vec::new();
         self.text = String::new();
-        for captured in [
-            &mut self.stanza.from,
-            &mut self.stanza.to,
-            &mut self.stanza.type_,
-            &mut self.stanza.id,
-        ] {
-            *captured = Captured::default();
-        }
+        self.stanza.release();
     }
 
     /// Reads the next event, advancing `input` past the bytes it is made of. Returns `None` when it needs more bytes, and
