@@ -1,0 +1,184 @@
+//! One user of a test.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use spectrum_core::backend::{Event, LoginError, OpResult, Outcome, Verb};
+use spectrum_core::model::{AssignmentId, Chat, MessageId, OutgoingMessage, RequestId, Sent};
+use spectrum_core::wire::ToBackend;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// How long a test waits for anything: longer than any verb may take.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Events that a test has not looked at. Beyond it the oldest stay and the test has long failed.
+const EVENTS: usize = 65_536;
+
+/// The kit's end.
+pub(super) struct Line {
+    events: mpsc::Sender<Event>,
+    logged_in: Option<oneshot::Sender<Result<(), LoginError>>>,
+    logged_out: oneshot::Sender<()>,
+    requests: Requests,
+}
+
+/// Requests that have not been answered.
+type Requests = Arc<Mutex<HashMap<RequestId, oneshot::Sender<Outcome>>>>;
+
+/// A user who is logged in.
+pub struct User {
+    assignment: AssignmentId,
+    to: mpsc::Sender<ToBackend>,
+    events: mpsc::Receiver<Event>,
+    logged_in: Option<oneshot::Receiver<Result<(), LoginError>>>,
+    logged_out: oneshot::Receiver<()>,
+    requests: Requests,
+    last: u64,
+}
+
+impl Line {
+    pub(super) fn new(assignment: AssignmentId, to: mpsc::Sender<ToBackend>) -> (Self, User) {
+        let (event, events) = mpsc::channel(EVENTS);
+        let (logged_in, logging_in) = oneshot::channel();
+        let (logged_out, logging_out) = oneshot::channel();
+        let requests = Requests::default();
+        let line = Self { events: event, logged_in: Some(logged_in), logged_out, requests: Arc::clone(&requests) };
+        let user = User {
+            assignment,
+            to,
+            events,
+            logged_in: Some(logging_in),
+            logged_out: logging_out,
+            requests,
+            last: 0,
+        };
+        (line, user)
+    }
+
+    pub(super) fn logged_in(&mut self, result: Result<(), LoginError>) {
+        if let Some(waiting) = self.logged_in.take() {
+            let _ = waiting.send(result);
+        }
+    }
+
+    pub(super) fn event(&self, event: Event) {
+        let _ = self.events.try_send(event);
+    }
+
+    pub(super) fn outcome(&self, request: RequestId, outcome: Outcome) {
+        if let Some(waiting) = lock(&self.requests).remove(&request) {
+            let _ = waiting.send(outcome);
+        }
+    }
+
+    pub(super) fn logged_out(self) {
+        let _ = self.logged_out.send(());
+    }
+}
+
+fn lock(requests: &Requests) -> MutexGuard<'_, HashMap<RequestId, oneshot::Sender<Outcome>>> {
+    requests.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl User {
+    pub(super) async fn send(&self, frame: ToBackend) {
+        assert!(self.to.send(frame).await.is_ok(), "the driver has ended");
+    }
+
+    pub(super) async fn logged_in(&mut self) -> Result<(), LoginError> {
+        let Some(waiting) = self.logged_in.take() else { return Ok(()) };
+        match timeout(PATIENCE, waiting).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => panic!("the login was not answered"),
+        }
+    }
+
+    /// Issues a verb without waiting for how it ends.
+    pub async fn begin(&mut self, verb: Verb) -> impl Future<Output = Outcome> + Send + use<> {
+        self.last += 1;
+        let request = RequestId(self.last);
+        let (answer, waiting) = oneshot::channel();
+        lock(&self.requests).insert(request, answer);
+        self.send(ToBackend::Request { assignment: self.assignment, request, verb: Box::new(verb) }).await;
+        async move {
+            match timeout(PATIENCE, waiting).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => panic!("request {request} was not answered"),
+            }
+        }
+    }
+
+    /// Issues a verb and waits for how it ends.
+    ///
+    /// # Panics
+    /// If there is no outcome in [`PATIENCE`].
+    pub async fn request(&mut self, verb: Verb) -> Outcome {
+        self.begin(verb).await.await
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// What the backend says.
+    ///
+    /// # Panics
+    /// If there is no outcome in [`PATIENCE`], or the outcome is no message's.
+    pub async fn say(&mut self, chat: Chat, text: &str) -> OpResult<Sent> {
+        let message = OutgoingMessage {
+            chat,
+            id: MessageId::from(format!("test-{}", self.last + 1)),
+            body: text.to_owned(),
+            xhtml: None,
+            attachments: Vec::new(),
+            reply: None,
+            wants_receipt: false,
+        };
+        match self.request(Verb::SendMessage(message)).await? {
+            spectrum_core::backend::Answer::Sent(sent) => Ok(sent),
+            other => panic!("a message was answered with {other:?}"),
+        }
+    }
+
+    /// The next event.
+    ///
+    /// # Panics
+    /// If none comes in [`PATIENCE`].
+    pub async fn next_event(&mut self) -> Event {
+        match timeout(PATIENCE, self.events.recv()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => panic!("the session has ended, and no event is left"),
+            Err(_) => panic!("no event came"),
+        }
+    }
+
+    /// Waits for an event like this, passing over others.
+    ///
+    /// # Panics
+    /// If it does not come; the text tells what came instead.
+    pub async fn expect(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
+        let mut others = Vec::new();
+        loop {
+            match timeout(PATIENCE, self.events.recv()).await {
+                Ok(Some(event)) if is_it(&event) => return event,
+                Ok(Some(event)) => others.push(event),
+                Ok(None) | Err(_) => panic!("the event did not come; these did: {others:#?}"),
+            }
+        }
+    }
+
+    /// All events that have come and were not looked at.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// Logs the user out and waits until that is done; the driver bounds how long it takes.
+    ///
+    /// # Panics
+    /// If it is not done in [`PATIENCE`].
+    pub async fn logout(self) {
+        self.send(ToBackend::Logout { assignment: self.assignment }).await;
+        assert!(timeout(PATIENCE, self.logged_out).await.is_ok(), "the logout was not answered");
+    }
+}
