@@ -58,7 +58,11 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn open() -> Self {
         let page_kib = u32::try_from(rustix::param::page_size() / 1024).unwrap_or(4);
-        let mut memory = Self { file: File::open("/proc/self/statm").ok(), page_kib, initial: 0 };
+        let mut memory = Self {
+            file: File::open("/proc/self/statm").ok(),
+            page_kib,
+            initial: 0,
+        };
         memory.initial = memory.used().map_or(0, |used| used.resident);
         memory
     }
@@ -66,9 +70,17 @@ impl Memory {
     fn used(&self) -> Option<ResourceUse> {
         let mut text = [0; 128];
         let len = self.file.as_ref()?.read_at(&mut text, 0).ok()?;
-        let mut pages = std::str::from_utf8(&text[..len]).ok()?.split_ascii_whitespace().skip(1).map(str::parse::<u32>);
+        let mut pages = std::str::from_utf8(&text[..len])
+            .ok()?
+            .split_ascii_whitespace()
+            .skip(1)
+            .map(str::parse::<u32>);
         let mut next = || pages.next()?.ok().map(|pages| pages.saturating_mul(self.page_kib));
-        Some(ResourceUse { resident: next()?, initial: self.initial, shared: next()? })
+        Some(ResourceUse {
+            resident: next()?,
+            initial: self.initial,
+            shared: next()?,
+        })
     }
 }
 
@@ -85,10 +97,24 @@ where
 {
     socket.set_nonblocking(true)?;
     let (read, write) = UnixStream::from_std(socket)?.into_split();
-    let mut reader = Reader { socket: read, codec: BackendCodec::new(max_frame_bytes), buffer: BytesMut::new() };
-    let mut writer = Writer { socket: write, codec: BackendCodec::new(max_frame_bytes), buffer: BytesMut::new(), memory };
+    let mut reader = Reader {
+        socket: read,
+        codec: BackendCodec::new(max_frame_bytes),
+        buffer: BytesMut::new(),
+    };
+    let mut writer = Writer {
+        socket: write,
+        codec: BackendCodec::new(max_frame_bytes),
+        buffer: BytesMut::new(),
+        memory,
+    };
 
-    writer.write(&[FromBackend::Hello { min: MIN_VERSION, max: MAX_VERSION }]).await?;
+    writer
+        .write(&[FromBackend::Hello {
+            min: MIN_VERSION,
+            max: MAX_VERSION,
+        }])
+        .await?;
     let mut terminated = signal(SignalKind::terminate())?;
     // The transport decides when a backend ends; a key pressed at its terminal is for the transport.
     let _interrupted = signal(SignalKind::interrupt())?;
@@ -178,7 +204,13 @@ impl Reader {
                 Ok(Some(ForBackend::Frame(frame))) => frames.send(frame).await.is_ok(),
                 Ok(Some(ForBackend::Unreadable { assignment, request })) => {
                     let outcome = Box::new(Err(OpError::unsupported()));
-                    out.send(FromBackend::Outcome { assignment, request, outcome }).await.is_ok()
+                    out.send(FromBackend::Outcome {
+                        assignment,
+                        request,
+                        outcome,
+                    })
+                    .await
+                    .is_ok()
                 }
                 Ok(None) => {
                     tracing::info!("The transport has hung up.");

@@ -36,7 +36,10 @@ pub enum OptionsError {
 impl Options {
     /// Options of this text each.
     pub fn new(values: BTreeMap<String, Secret>) -> Self {
-        Self { values, read: BTreeSet::new() }
+        Self {
+            values,
+            read: BTreeSet::new(),
+        }
     }
 
     /// One option's text.
@@ -67,14 +70,21 @@ impl Options {
         let Some(text) = self.get(name) else { return Ok(None) };
         match text.trim().parse() {
             Ok(value) => Ok(Some(value)),
-            Err(problem) => Err(OptionsError::Invalid { name: name.to_owned(), problem: format!("{problem}") }),
+            Err(problem) => Err(OptionsError::Invalid {
+                name: name.to_owned(),
+                problem: format!("{problem}"),
+            }),
         }
     }
 
     /// One option as a list: items apart by commas.
     pub fn list(&mut self, name: &str) -> Vec<String> {
         let text = self.get(name).unwrap_or_default();
-        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Checks that every option given has been read.
@@ -83,7 +93,11 @@ impl Options {
     /// [`OptionsError::Unknown`] with those that were not.
     pub fn finish(self) -> Result<(), OptionsError> {
         let unknown: Vec<_> = self.values.into_keys().filter(|name| !self.read.contains(name)).collect();
-        if unknown.is_empty() { Ok(()) } else { Err(OptionsError::Unknown(unknown)) }
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(OptionsError::Unknown(unknown))
+        }
     }
 
     /// All of them.
@@ -105,12 +119,22 @@ mod tests {
     use super::*;
 
     fn options(pairs: &[(&str, &str)]) -> Options {
-        Options::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), Secret::from(*value))).collect())
+        Options::new(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), Secret::from(*value)))
+                .collect(),
+        )
     }
 
     #[test]
     fn values_are_read_as_what_they_are_meant_to_be() {
-        let mut options = options(&[("port", " 6697"), ("tls", "true"), ("networks", "a:1, b:2,"), ("password", "p")]);
+        let mut options = options(&[
+            ("port", " 6697"),
+            ("tls", "true"),
+            ("networks", "a:1, b:2,"),
+            ("password", "p"),
+        ]);
         assert_eq!(options.parse::<u16>("port").unwrap(), Some(6697));
         assert_eq!(options.parse::<bool>("tls").unwrap(), Some(true));
         assert_eq!(options.parse::<bool>("absent").unwrap(), None);
@@ -124,7 +148,10 @@ mod tests {
         let mut options = options(&[("port", "swordfish"), ("colour", "blue")]);
         let error = options.parse::<u16>("port").unwrap_err().to_string();
         assert_eq!(error, "option `port`: invalid digit found in string");
-        assert_eq!(options.required("server").unwrap_err(), OptionsError::Missing("server".to_owned()));
+        assert_eq!(
+            options.required("server").unwrap_err(),
+            OptionsError::Missing("server".to_owned())
+        );
         assert_eq!(options.finish(), Err(OptionsError::Unknown(vec!["colour".to_owned()])));
     }
 

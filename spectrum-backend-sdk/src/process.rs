@@ -52,7 +52,10 @@ impl Default for BackendProcess {
 impl BackendProcess {
     /// With the usual settings.
     pub fn new() -> Self {
-        Self { allowed: Allowed::default(), max_frame_bytes: DEFAULT_MAX_FRAME_BYTES }
+        Self {
+            allowed: Allowed::default(),
+            max_frame_bytes: DEFAULT_MAX_FRAME_BYTES,
+        }
     }
 
     /// Lets the process read this file or directory too. Without it a process reads what belongs to the system, and nothing of
@@ -153,7 +156,9 @@ fn socket(arguments: impl Iterator<Item = OsString>) -> Result<UnixStream, Unusa
                 None => return Err(Unusable::Unknown(argument)),
             },
         };
-        let number = number.and_then(|number| number.parse::<RawFd>().ok()).filter(|number| *number > 2);
+        let number = number
+            .and_then(|number| number.parse::<RawFd>().ok())
+            .filter(|number| *number > 2);
         fd = Some(number.ok_or(Unusable::NoNumber)?);
     }
     let fd = fd.ok_or(Unusable::NoFd)?;
@@ -161,7 +166,10 @@ fn socket(arguments: impl Iterator<Item = OsString>) -> Result<UnixStream, Unusa
 }
 
 /// The inherited socket of this number. Only called once, before anything else opens a descriptor.
-#[allow(unsafe_code, reason = "a number on the command line is the only name an inherited descriptor has")]
+#[allow(
+    unsafe_code,
+    reason = "a number on the command line is the only name an inherited descriptor has"
+)]
 fn inherited(fd: RawFd) -> Option<UnixStream> {
     // SAFETY: nothing is read or written; a number that names no descriptor is an error of the call.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -177,7 +185,12 @@ fn inherited(fd: RawFd) -> Option<UnixStream> {
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("SPECTRUM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // Whoever collects the lines adds the time. An author may have set up a log of another kind already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .try_init();
 }
 
 #[cfg(test)]
@@ -205,7 +218,10 @@ mod tests {
         use std::os::fd::AsRawFd;
 
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert!(matches!(parsed(&["--fd", &file.as_raw_fd().to_string()]), Err(Unusable::NoSocket(_))));
+        assert!(matches!(
+            parsed(&["--fd", &file.as_raw_fd().to_string()]),
+            Err(Unusable::NoSocket(_))
+        ));
         assert!(matches!(parsed(&["--fd", "1000000"]), Err(Unusable::NoSocket(1_000_000))));
     }
 }

@@ -22,7 +22,9 @@ pub trait PromptsExt {
 #[async_trait]
 impl PromptsExt for Prompts {
     async fn text(&self, title: &str, label: &str) -> Option<String> {
-        one(self, title, label, FieldKind::Text).await.map(|answer| answer.expose().to_owned())
+        one(self, title, label, FieldKind::Text)
+            .await
+            .map(|answer| answer.expose().to_owned())
     }
 
     async fn secret(&self, title: &str, label: &str) -> Option<Secret> {
@@ -35,19 +37,41 @@ impl PromptsExt for Prompts {
     }
 
     async fn choose(&self, title: &str, label: &str, choices: &[(&str, &str)]) -> Option<String> {
-        let kind = FieldKind::Choice(choices.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect());
+        let kind = FieldKind::Choice(
+            choices
+                .iter()
+                .map(|(value, label)| ((*value).to_owned(), (*label).to_owned()))
+                .collect(),
+        );
         let answer = one(self, title, label, kind).await?;
         // Whatever a client sends, only what was offered is an answer.
-        choices.iter().find(|(value, _)| *value == answer.expose()).map(|(value, _)| (*value).to_owned())
+        choices
+            .iter()
+            .find(|(value, _)| *value == answer.expose())
+            .map(|(value, _)| (*value).to_owned())
     }
 
     async fn show_link(&self, url: &str, text: &str) {
-        self.show(Shown::Link { url: url.to_owned(), text: text.to_owned() }).await;
+        self.show(Shown::Link {
+            url: url.to_owned(),
+            text: text.to_owned(),
+        })
+        .await;
     }
 }
 
 async fn one(prompts: &Prompts, title: &str, label: &str, kind: FieldKind) -> Option<Secret> {
-    let field = Field { name: "answer".to_owned(), label: label.to_owned(), kind, required: true, default: None };
-    let form = Form { title: title.to_owned(), instructions: String::new(), fields: vec![field] };
+    let field = Field {
+        name: "answer".to_owned(),
+        label: label.to_owned(),
+        kind,
+        required: true,
+        default: None,
+    };
+    let form = Form {
+        title: title.to_owned(),
+        instructions: String::new(),
+        fields: vec![field],
+    };
     prompts.ask(form).await?.remove("answer")
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use spectrum_core::backend::{BackendInfo, OpErrorKind, Verb};
 use spectrum_core::model::{
-    Capability, Chat, ChatState, ContactDetails, Edit, JoinRoom, Marker, MarkerKind, MessageId, Origin, OutgoingMessage, PageRequest,
-    Presence, ProfileUpdate, Reactions, Retraction, Role, Standing,
+    Capability, Chat, ChatState, ContactDetails, Edit, JoinRoom, Marker, MarkerKind, MessageId, Origin, OutgoingMessage,
+    PageRequest, Presence, ProfileUpdate, Reactions, Retraction, Role, Standing,
 };
 
 use super::User;
@@ -29,16 +29,16 @@ impl fmt::Display for Finding {
 }
 
 /// Issues the verbs of every capability, about a contact and a room that do not exist, and compares the answers with what is
-/// declared; any answer but [`OpErrorKind::Unsupported`] counts as doing it. For a test network: the verbs are real ones.
+/// declared. What is declared must not be answered with [`OpErrorKind::Unsupported`], and what is not must not succeed. For a
+/// test network: the verbs are real ones.
 pub async fn check(user: &mut User, info: &BackendInfo) -> Vec<Finding> {
     let mut findings = Vec::new();
     for &capability in Capability::ALL {
         for verb in verbs(capability) {
-            let does = !matches!(user.request(verb).await, Err(error) if error.kind == OpErrorKind::Unsupported);
-            match (info.capabilities.has(capability), does) {
-                (true, false) => findings.push(Finding::Missing(capability)),
-                (false, true) => findings.push(Finding::Undeclared(capability)),
-                (true, true) | (false, false) => {}
+            match (info.capabilities.has(capability), user.request(verb).await) {
+                (true, Err(error)) if error.kind == OpErrorKind::Unsupported => findings.push(Finding::Missing(capability)),
+                (false, Ok(_)) => findings.push(Finding::Undeclared(capability)),
+                (true | false, Ok(_) | Err(_)) => {}
             }
         }
     }
@@ -52,18 +52,40 @@ const NOWHERE: &str = "conformance-nowhere";
 fn verbs(capability: Capability) -> Vec<Verb> {
     let contact = || Chat::Contact(NOBODY.into());
     let id = || MessageId::from("conformance-1");
-    let details = || ContactDetails { id: NOBODY.into(), alias: None, groups: Vec::new() };
+    let details = || ContactDetails {
+        id: NOBODY.into(),
+        alias: None,
+        groups: Vec::new(),
+    };
     match capability {
         Capability::Rooms => vec![
-            Verb::JoinRoom(JoinRoom { room: NOWHERE.into(), nickname: "conformance".into(), password: None }),
+            Verb::JoinRoom(JoinRoom {
+                room: NOWHERE.into(),
+                nickname: "conformance".into(),
+                password: None,
+            }),
             Verb::LeaveRoom(NOWHERE.into()),
         ],
         Capability::RoomList => vec![Verb::ListRooms],
-        Capability::NicknameChange => vec![Verb::ChangeNickname { room: NOWHERE.into(), nickname: "conformance".into() }],
-        Capability::RoomSubject => vec![Verb::SetSubject { room: NOWHERE.into(), subject: "Conformance".to_owned() }],
-        Capability::RoomInvite => vec![Verb::Invite { room: NOWHERE.into(), contact: NOBODY.into(), reason: None }],
+        Capability::NicknameChange => vec![Verb::ChangeNickname {
+            room: NOWHERE.into(),
+            nickname: "conformance".into(),
+        }],
+        Capability::RoomSubject => vec![Verb::SetSubject {
+            room: NOWHERE.into(),
+            subject: "Conformance".to_owned(),
+        }],
+        Capability::RoomInvite => vec![Verb::Invite {
+            room: NOWHERE.into(),
+            contact: NOBODY.into(),
+            reason: None,
+        }],
         Capability::RoomModeration => vec![
-            Verb::Kick { room: NOWHERE.into(), nickname: NOBODY.into(), reason: None },
+            Verb::Kick {
+                room: NOWHERE.into(),
+                nickname: NOBODY.into(),
+                reason: None,
+            },
             Verb::SetStanding {
                 room: NOWHERE.into(),
                 nickname: NOBODY.into(),
@@ -72,7 +94,10 @@ fn verbs(capability: Capability) -> Vec<Verb> {
             },
         ],
         Capability::PrivateMessages => vec![Verb::SendMessage(OutgoingMessage {
-            chat: Chat::Occupant { room: NOWHERE.into(), nickname: NOBODY.into() },
+            chat: Chat::Occupant {
+                room: NOWHERE.into(),
+                nickname: NOBODY.into(),
+            },
             id: id(),
             body: "Conformance".to_owned(),
             xhtml: None,
@@ -80,7 +105,10 @@ fn verbs(capability: Capability) -> Vec<Verb> {
             reply: None,
             wants_receipt: false,
         })],
-        Capability::ChatStates => vec![Verb::SetChatState { chat: contact(), state: ChatState::Active }],
+        Capability::ChatStates => vec![Verb::SetChatState {
+            chat: contact(),
+            state: ChatState::Active,
+        }],
         Capability::Edits => vec![Verb::Edit(Edit {
             chat: contact(),
             nickname: None,
@@ -109,13 +137,24 @@ fn verbs(capability: Capability) -> Vec<Verb> {
             kind: MarkerKind::Displayed,
             origin: Origin::OwnOtherDevice,
         })],
-        Capability::Attention => vec![Verb::CallAttention { contact: NOBODY.into(), text: None }],
-        Capability::History => vec![Verb::History(PageRequest { chat: contact(), before: None, after: None, limit: 1 })],
+        Capability::Attention => vec![Verb::CallAttention {
+            contact: NOBODY.into(),
+            text: None,
+        }],
+        Capability::History => vec![Verb::History(PageRequest {
+            chat: contact(),
+            before: None,
+            after: None,
+            limit: 1,
+        })],
         Capability::Presence => vec![Verb::SetPresence(Presence::ONLINE)],
         Capability::AddContacts => vec![Verb::AddContact(details())],
         Capability::UpdateContacts => vec![Verb::UpdateContact(details())],
         Capability::RemoveContacts => vec![Verb::RemoveContact(NOBODY.into())],
-        Capability::Blocking => vec![Verb::Block { contact: NOBODY.into(), blocked: false }],
+        Capability::Blocking => vec![Verb::Block {
+            contact: NOBODY.into(),
+            blocked: false,
+        }],
         Capability::Profiles => vec![Verb::FetchProfile(contact())],
         Capability::OwnProfile => vec![Verb::SetProfile(ProfileUpdate::default())],
         Capability::Search => vec![Verb::Search(NOBODY.to_owned())],

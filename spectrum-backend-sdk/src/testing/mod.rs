@@ -71,7 +71,11 @@ pub struct Account {
 impl Account {
     /// Without a password.
     pub fn new(name: impl Into<LegacyName>) -> Self {
-        Self { name: name.into(), password: None, settings: BTreeMap::new() }
+        Self {
+            name: name.into(),
+            password: None,
+            settings: BTreeMap::new(),
+        }
     }
 
     /// With this password.
@@ -123,13 +127,23 @@ impl Kit {
         let (to, frames) = mpsc::channel(FRAMES);
         let (out, mut from) = mpsc::channel(FRAMES);
         let tasks = Tasks::new();
-        tasks.spawn("driver", Span::none(), driver::run(Arc::new(backend), frames, out, tasks.clone()));
+        tasks.spawn(
+            "driver",
+            Span::none(),
+            driver::run(Arc::new(backend), frames, out, tasks.clone()),
+        );
         let Some(FromBackend::Info(info)) = from.recv().await else {
             panic!("the backend has not said what it is");
         };
         let shared = Arc::new(Shared::default());
         tasks.spawn("frames", Span::none(), read(from, to.clone(), Arc::clone(&shared)));
-        Self { info: *info, to, last: AtomicU64::new(0), shared, tasks }
+        Self {
+            info: *info,
+            to,
+            last: AtomicU64::new(0),
+            shared,
+            tasks,
+        }
     }
 
     /// What the backend says of itself.
@@ -184,7 +198,11 @@ async fn read(mut from: mpsc::Receiver<FromBackend>, to: mpsc::Sender<ToBackend>
                     line.logged_in(Ok(()));
                 }
             }
-            FromBackend::Event { assignment, durable, event } => {
+            FromBackend::Event {
+                assignment,
+                durable,
+                event,
+            } => {
                 if let Some(line) = shared.lines().get_mut(&assignment) {
                     if let Event::Closed(error) = &*event {
                         line.logged_in(Err(error.clone()));
@@ -196,7 +214,11 @@ async fn read(mut from: mpsc::Receiver<FromBackend>, to: mpsc::Sender<ToBackend>
                     let _ = to.send(ToBackend::Committed { assignment, event }).await;
                 }
             }
-            FromBackend::Outcome { assignment, request, outcome } => {
+            FromBackend::Outcome {
+                assignment,
+                request,
+                outcome,
+            } => {
                 if let Some(line) = shared.lines().get_mut(&assignment) {
                     line.outcome(request, *outcome);
                 }
@@ -206,10 +228,20 @@ async fn read(mut from: mpsc::Receiver<FromBackend>, to: mpsc::Sender<ToBackend>
                     line.logged_out();
                 }
             }
-            FromBackend::Prompt { assignment, prompt, what } => {
+            FromBackend::Prompt {
+                assignment,
+                prompt,
+                what,
+            } => {
                 if let LoginPrompt::Ask(_) = &*what {
                     let answers = shared.answer(&what);
-                    let _ = to.send(ToBackend::PromptAnswer { assignment, prompt, answers }).await;
+                    let _ = to
+                        .send(ToBackend::PromptAnswer {
+                            assignment,
+                            prompt,
+                            answers,
+                        })
+                        .await;
                 }
             }
             FromBackend::Hello { .. }

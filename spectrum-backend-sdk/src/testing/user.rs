@@ -44,7 +44,12 @@ impl Line {
         let (logged_in, logging_in) = oneshot::channel();
         let (logged_out, logging_out) = oneshot::channel();
         let requests = Requests::default();
-        let line = Self { events: event, logged_in: Some(logged_in), logged_out, requests: Arc::clone(&requests) };
+        let line = Self {
+            events: event,
+            logged_in: Some(logged_in),
+            logged_out,
+            requests: Arc::clone(&requests),
+        };
         let user = User {
             assignment,
             to,
@@ -101,7 +106,12 @@ impl User {
         let request = RequestId(self.last);
         let (answer, waiting) = oneshot::channel();
         lock(&self.requests).insert(request, answer);
-        self.send(ToBackend::Request { assignment: self.assignment, request, verb: Box::new(verb) }).await;
+        self.send(ToBackend::Request {
+            assignment: self.assignment,
+            request,
+            verb: Box::new(verb),
+        })
+        .await;
         async move {
             match timeout(PATIENCE, waiting).await {
                 Ok(Ok(outcome)) => outcome,
@@ -178,7 +188,13 @@ impl User {
     /// # Panics
     /// If it is not done in [`PATIENCE`].
     pub async fn logout(self) {
-        self.send(ToBackend::Logout { assignment: self.assignment }).await;
-        assert!(timeout(PATIENCE, self.logged_out).await.is_ok(), "the logout was not answered");
+        self.send(ToBackend::Logout {
+            assignment: self.assignment,
+        })
+        .await;
+        assert!(
+            timeout(PATIENCE, self.logged_out).await.is_ok(),
+            "the logout was not answered"
+        );
     }
 }
