@@ -56,6 +56,7 @@ pub mod testing;
 pub use async_trait::async_trait;
 pub use spectrum_core::backend::*;
 pub use spectrum_core::model;
+pub use spectrum_core::tasks;
 
 pub use options::{Options, OptionsError};
 pub use process::{BackendProcess, run};
