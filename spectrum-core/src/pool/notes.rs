@@ -24,7 +24,9 @@ pub(crate) enum Note {
     Ready(BackendId),
     /// Who connects to a backend's port cannot be told for sure.
     Degraded(String),
-    /// A backend is gone, and its sessions have been told.
+    /// A link is gone, and its sessions have been told. [`Note::Ended`] follows.
+    Lost(BackendId),
+    /// A backend has ended.
     Ended {
         /// Which.
         backend: BackendId,

@@ -177,19 +177,29 @@ impl Owner {
                 self.plan(PlanEvent::GivenUp { waiter });
             }
             Note::Ready(backend) => self.plan(PlanEvent::Ready { backend }),
+            Note::Lost(backend) => {
+                self.count_users(backend);
+                self.plan(PlanEvent::Lost { backend });
+            }
             Note::Degraded(text) => self.degraded = Some(text),
             Note::Ended { backend, ending } => {
-                let users = self.plan.users_on(backend);
-                if let Some(entry) = self.backends.get_mut(&backend)
-                    && !entry.retire.is_cancelled()
-                {
-                    entry.died_with = Some(users);
-                    self.metrics.crashes.increment(1);
-                }
+                self.count_users(backend);
                 self.plan(PlanEvent::Ended { backend, ending });
             }
             Note::Reaped { backend, how, stderr } => self.bury(backend, how, stderr),
             Note::Query { backend, text } => self.answer(backend, &text),
+        }
+    }
+
+    /// Remembers how many users a backend had that dies, before they leave it.
+    fn count_users(&mut self, backend: BackendId) {
+        let users = self.plan.users_on(backend);
+        if let Some(entry) = self.backends.get_mut(&backend)
+            && entry.died_with.is_none()
+            && !entry.retire.is_cancelled()
+        {
+            entry.died_with = Some(users);
+            self.metrics.crashes.increment(1);
         }
     }
 

@@ -76,7 +76,7 @@ impl Line {
                 _ if health.hung.load(Ordering::Relaxed) => "hung",
                 Some(BackendState::Starting) => "starting",
                 Some(BackendState::Ready) => "ready",
-                Some(BackendState::Retiring) | None => "retiring",
+                Some(BackendState::Retiring | BackendState::Lost) | None => "retiring",
             },
             users: self.users,
             uptime_secs: self.started.elapsed().as_secs(),

@@ -94,6 +94,8 @@ impl Supervisor {
             End::Overdue => "the backend did not end in time".to_owned(),
             End::Killed => "the backend was ended".to_owned(),
         };
+        // The pool first: a session that comes back at once must not be seated here again.
+        self.starter.notes.leave(Note::Lost(self.link.backend()));
         self.link.lose(&reason);
         let farewell = match end {
             End::Closed if asked => Farewell::Wait(timings.exit_grace),

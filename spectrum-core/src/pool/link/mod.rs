@@ -6,6 +6,8 @@
 mod reader;
 mod table;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 mod transport;
 mod writer;

@@ -6,6 +6,7 @@
 mod crashes;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,16 +15,13 @@ use crate::model::{AssignmentId, BackendId, UserKey};
 
 use crashes::Crashes;
 pub use crashes::{FAILING_DEATHS, FAILING_WINDOW};
+pub use vocabulary::{Action, BackendState, Ending, PlanEvent, Refusal, WaiterId};
 
 /// Users that wait for a seat, at most; the next one is refused as busy. A waiter costs about 200 bytes.
 pub const MAX_WAITING: usize = 65_536;
 
 /// Backends that are started at the same time, so that a full house does not start a hundred processes at once.
 pub const MAX_STARTING: usize = 4;
-
-/// One wish for a seat. Counted up by whoever makes them: the lower one is served first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct WaiterId(pub u64);
 
 /// What the plan is made by.
 #[derive(Clone, Debug)]
@@ -55,133 +53,6 @@ impl Default for PlanOptions {
     }
 }
 
-/// What has happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PlanEvent {
-    /// Somebody wants a seat.
-    Wanted {
-        /// The wish.
-        waiter: WaiterId,
-        /// Whose.
-        user: UserKey,
-    },
-    /// The wish is withdrawn.
-    GivenUp {
-        /// Which.
-        waiter: WaiterId,
-    },
-    /// A backend takes users.
-    Ready {
-        /// Which.
-        backend: BackendId,
-    },
-    /// A backend is no more, and so are its seats.
-    Ended {
-        /// Which.
-        backend: BackendId,
-        /// Why.
-        ending: Ending,
-    },
-    /// A session has let go of its seat.
-    Released {
-        /// Which.
-        assignment: AssignmentId,
-    },
-    /// The backend has confirmed a logout.
-    LoggedOut {
-        /// Whose.
-        assignment: AssignmentId,
-    },
-    /// [`Plan::next_deadline`] has come.
-    TimePassed,
-    /// The main process ends.
-    Stopped,
-}
-
-/// Why a backend is no more.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It was asked to end.
-    Asked,
-    /// It died, hung, or did not come up. Another one may do better.
-    Died {
-        /// In words, for users and the log.
-        reason: String,
-        /// A random number that spreads the retries.
-        jitter: u16,
-    },
-    /// It says, or shows, that no other one would do better: wrong options, no such program.
-    Unusable {
-        /// In words, for users and the log.
-        reason: String,
-        /// A random number that spreads the retries.
-        jitter: u16,
-    },
-}
-
-/// What is to be done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Start a backend under this id.
-    Start(BackendId),
-    /// Give the waiter this seat.
-    Seat {
-        /// Whose wish is fulfilled.
-        waiter: WaiterId,
-        /// Who.
-        user: UserKey,
-        /// The seat.
-        assignment: AssignmentId,
-        /// On which backend.
-        backend: BackendId,
-    },
-    /// Tell the waiter that there is no seat.
-    Refuse {
-        /// Whom.
-        waiter: WaiterId,
-        /// Why.
-        why: Refusal,
-    },
-    /// Log a user out; the seat counts until this is confirmed.
-    Logout {
-        /// Which seat.
-        assignment: AssignmentId,
-        /// On which backend.
-        backend: BackendId,
-    },
-    /// The seat is no more: whatever comes for it is dropped.
-    Free {
-        /// Which seat.
-        assignment: AssignmentId,
-        /// On which backend.
-        backend: BackendId,
-    },
-    /// Ask a backend to end.
-    Retire(BackendId),
-}
-
-/// Why a wish is refused.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// Backends die or cannot be started.
-    Failing(String),
-    /// Too many wait.
-    Busy,
-    /// The main process ends.
-    Stopping,
-}
-
-/// What a backend is up to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BackendState {
-    /// On its way.
-    Starting,
-    /// Takes users, as long as it has room.
-    Ready,
-    /// Asked to end.
-    Retiring,
-}
-
 /// Who is on which backend. See the module.
 #[derive(Debug)]
 pub struct Plan {
@@ -203,6 +74,7 @@ pub struct Plan {
     /// Ready backends without users, and since when.
     empty: BTreeMap<BackendId, Instant>,
     starting: usize,
+    lost: usize,
     crashes: Crashes,
     stopping: bool,
     next_backend: u32,
@@ -239,6 +111,7 @@ impl Plan {
             roomy: BTreeSet::new(),
             empty: BTreeMap::new(),
             starting: 0,
+            lost: 0,
             crashes,
             stopping: false,
             next_backend: 1,
@@ -252,6 +125,7 @@ impl Plan {
             PlanEvent::Wanted { waiter, user } => self.want(waiter, user, out),
             PlanEvent::GivenUp { waiter } => self.give_up(waiter),
             PlanEvent::Ready { backend } => self.ready(backend, now),
+            PlanEvent::Lost { backend } => self.lost(backend),
             PlanEvent::Ended { backend, ending } => self.ended(backend, ending, now),
             PlanEvent::Released { assignment } => self.released(assignment, now, out),
             PlanEvent::LoggedOut { assignment } => self.free(assignment, now, out),
@@ -343,10 +217,24 @@ impl Plan {
         self.crashes.came_up();
     }
 
+    fn lost(&mut self, backend: BackendId) {
+        let Some(place) = self.backends.get_mut(&backend) else {
+            return;
+        };
+        if place.state == BackendState::Ready {
+            place.state = BackendState::Lost;
+            self.lost += 1;
+            self.roomy.remove(&backend);
+            self.empty.remove(&backend);
+        }
+    }
+
     fn ended(&mut self, backend: BackendId, ending: Ending, now: Instant) {
         let Some(place) = self.backends.remove(&backend) else { return };
-        if place.state == BackendState::Starting {
-            self.starting -= 1;
+        match place.state {
+            BackendState::Starting => self.starting -= 1,
+            BackendState::Lost => self.lost -= 1,
+            BackendState::Ready | BackendState::Retiring => {}
         }
         self.roomy.remove(&backend);
         self.empty.remove(&backend);
@@ -423,6 +311,7 @@ impl Plan {
         self.roomy.clear();
         self.empty.clear();
         self.starting = 0;
+        self.lost = 0;
         for (id, place) in &mut self.backends {
             if place.state != BackendState::Retiring {
                 place.state = BackendState::Retiring;
@@ -523,7 +412,8 @@ impl Plan {
         };
         // After a failure one at a time, until one comes up.
         let at_once = if self.crashes.is_recovering() { 1 } else { MAX_STARTING };
-        wanted.min(at_once).saturating_sub(self.starting)
+        // Whether a lost one may be replaced at once is known when it is known how it ended.
+        wanted.min(at_once).saturating_sub(self.starting + self.lost)
     }
 
     /// Backends with room beyond those that are kept.

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 use proptest::prelude::*;
 
@@ -269,6 +269,29 @@ fn users_of_a_dead_backend_can_be_seated_on_another_at_once() {
 }
 
 #[test]
+fn lost_backend_takes_nobody_and_is_replaced_only_once_its_end_is_known() {
+    let mut bench = Bench::new(10).up();
+    let (seat, _) = bench.seat("a");
+    let backend = BackendId(1);
+    assert_eq!(bench.tell(PlanEvent::Lost { backend }), []);
+    bench.tell(PlanEvent::Released { assignment: seat });
+    let freed = bench.tell(PlanEvent::LoggedOut { assignment: seat });
+    assert_eq!(
+        freed,
+        [Action::Free {
+            assignment: seat,
+            backend
+        }]
+    );
+    let (_, actions) = bench.want("a");
+    assert_eq!(actions, []);
+    assert_eq!(bench.die(1), []);
+    bench.now = bench.plan.next_deadline().unwrap();
+    assert_eq!(bench.tell(PlanEvent::TimePassed), [Action::Start(BackendId(2))]);
+    assert_eq!(seats(&bench.ready(2)).len(), 1);
+}
+
+#[test]
 fn five_deaths_within_a_minute_are_failing_and_waiters_hear_one_reason() {
     let mut bench = Bench::new(10);
     bench.tell(PlanEvent::TimePassed);
@@ -383,6 +406,7 @@ enum Step {
     Want(u8),
     GiveUp(u8),
     Ready(u8),
+    Lose(u8),
     Die(u8, bool),
     Release(u8),
     LogOut(u8),
@@ -394,6 +418,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..12_u8).prop_map(Step::Want),
         1 => any::<u8>().prop_map(Step::GiveUp),
         3 => any::<u8>().prop_map(Step::Ready),
+        1 => any::<u8>().prop_map(Step::Lose),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(n, hopeless)| Step::Die(n, hopeless)),
         3 => any::<u8>().prop_map(Step::Release),
         3 => any::<u8>().prop_map(Step::LogOut),
@@ -482,6 +507,12 @@ proptest! {
                     world.live.insert(backend, BackendState::Ready);
                     PlanEvent::Ready { backend }
                 }
+                Step::Lose(n) => {
+                    let ready: Vec<_> = world.live.iter().filter(|(_, s)| **s == BackendState::Ready).map(|(id, _)| *id).collect();
+                    let Some(backend) = ready.get(pick(n, ready.len())).copied() else { continue };
+                    world.live.insert(backend, BackendState::Lost);
+                    PlanEvent::Lost { backend }
+                }
                 Step::Die(n, hopeless) => {
                     let Some(backend) = world.live.keys().nth(pick(n, world.live.len())).copied() else { continue };
                     world.live.remove(&backend);
@@ -516,10 +547,15 @@ proptest! {
                 break;
             }
             let starting = world.live.iter().find(|(_, s)| **s == BackendState::Starting).map(|(id, _)| *id);
+            let lost = world.live.iter().find(|(_, s)| **s == BackendState::Lost).map(|(id, _)| *id);
             let held = world.seats.iter().find(|(_, (_, _, let_go))| !let_go).map(|(id, _)| *id);
             let event = if let Some(backend) = starting {
                 world.live.insert(backend, BackendState::Ready);
                 PlanEvent::Ready { backend }
+            } else if let Some(backend) = lost {
+                world.live.remove(&backend);
+                world.seats.retain(|_, (_, b, _)| *b != backend);
+                PlanEvent::Ended { backend, ending: Ending::Died { reason: "x".to_owned(), jitter: 7 } }
             } else if let Some(assignment) = held {
                 world.seats.get_mut(&assignment).unwrap().2 = true;
                 PlanEvent::Released { assignment }

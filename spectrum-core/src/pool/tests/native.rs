@@ -109,6 +109,26 @@ async fn backend_that_says_nothing_is_told_from_a_spectrum2_one() {
 }
 
 #[tokio::test]
+async fn backend_that_does_not_know_its_options_may_be_a_spectrum2_one() {
+    let rig = Rig::command(&["sh", "-c", "exit 64"], Wire::Native, |_, _| {});
+    let reason = rig.failure().await;
+    let expected = format!("last: the backend ended before its first frame (exit status 64); {HINT}");
+    assert!(reason.ends_with(&expected), "{reason}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn backend_that_begins_with_text_is_refused() {
+    let script = "import socket, sys; s = socket.socket(fileno=int(sys.argv[2])); s.sendall(b'HTTP/1.1 200 OK'); s.recv(1)";
+    let rig = Rig::command(&["python3", "-c", script], Wire::Native, |_, _| {});
+    assert_eq!(
+        rig.failure().await,
+        format!("the backend did not begin with the versions it speaks; {HINT}")
+    );
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn backend_without_a_common_version_is_refused() {
     let rig = parrot(&[FromBackend::Hello { min: 900, max: 901 }], &[], |_, _| {});
     let reason = rig.failure().await;

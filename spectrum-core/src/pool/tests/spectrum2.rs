@@ -247,11 +247,12 @@ async fn child_of_a_wrapper_is_let_in() {
         Wire::Spectrum2,
         |_, _| {},
     );
-    let (assignment, _) = rig.log_in("a@example.org").await;
+    let (assignment, inbox) = rig.log_in("a@example.org").await;
     let pid = rig.pid().await;
     signal(pid, rustix::process::Signal::KILL);
+    // The wrapper's child goes with it, which shows as the end of its connection.
+    assert_eq!(inbox.lost().await, "the backend has ended");
     drop(assignment);
-    // The wrapper's child goes with it, so the user may log in again.
     let (assignment, _) = rig.log_in("a@example.org").await;
     assert_eq!(assignment.backend().0, 2);
     drop(assignment);
