@@ -7,6 +7,7 @@ mod caps;
 mod contacts;
 mod conversation;
 mod cx;
+mod events;
 mod fingerprint;
 mod held;
 mod history;

@@ -86,16 +86,13 @@ impl NameTable {
         let spelled = self
             .has_spellings(name.as_str())
             .then(|| text::fold(name.as_str(), self.mapping).into_owned());
-        if let Some(node) = spelled.as_deref().and_then(|folded| self.spellings.get(folded)) {
-            if let Some(node) = prepared(node) {
-                return node;
-            }
+        let known = spelled.as_deref().and_then(|folded| self.spellings.get(folded));
+        if let Some(node) = known.and_then(|node| prepared(node)) {
+            return node;
         }
         let node = self.find_or_give(name, out);
-        if let Some(folded) = spelled {
-            if self.spellings.len() < MAX_NAMES {
-                self.spellings.insert(folded.into_boxed_str(), node.as_str().into());
-            }
+        if let Some(folded) = spelled.filter(|_| self.spellings.len() < MAX_NAMES) {
+            self.spellings.insert(folded.into_boxed_str(), node.as_str().into());
         }
         node
     }
@@ -196,10 +193,9 @@ impl NameTable {
     fn insert(&mut self, node: &str, entry: Entry) {
         if self.entries.len() >= MAX_NAMES {
             self.entries.retain(|_, entry| entry.saved);
-            if self.entries.len() >= MAX_NAMES {
-                if let Some(key) = self.entries.keys().next().cloned() {
-                    self.entries.remove(&key);
-                }
+            let any = self.entries.keys().next().cloned();
+            if let Some(key) = any.filter(|_| self.entries.len() >= MAX_NAMES) {
+                self.entries.remove(&key);
             }
         }
         self.entries.insert(node.into(), entry);
@@ -274,7 +270,7 @@ fn base32(mut number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
     use proptest::prelude::*;
 

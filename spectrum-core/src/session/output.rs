@@ -8,6 +8,7 @@ use crate::session::{StoredContact, StoredName, StoredRoom, Ticket};
 
 /// What a session wants done, in order.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // They live in one list that is used again; a box would be an allocation each.
 pub enum Output {
     /// Say this to the user.
     User(UserOut),

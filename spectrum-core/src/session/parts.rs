@@ -7,22 +7,20 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 
 use jid::{NodePart, ResourcePart};
 
-use crate::backend::link::LinkInput;
-use crate::backend::{BackendInfo, Event, Outcome};
+use crate::backend::BackendInfo;
 use crate::face::{To, UserIn, UserOut};
 use crate::model::{Capability, Chat, ContactId, LegacyName};
 use crate::session::contacts::Contacts;
 use crate::session::conversation::{Audience, Conversations};
 use crate::session::cx::CONTACT_RESOURCE;
 use crate::session::login::{Login, State};
-use crate::session::pending::Pending;
 use crate::session::prompt::Prompts;
-use crate::session::query::{self, Queries};
+use crate::session::query::Queries;
 use crate::session::resources::{Change, Resources};
 use crate::session::rooms::Rooms;
-use crate::session::subscription::{self, Asked, Subscriptions};
-use crate::session::{Cx, Output, roster};
-use crate::stanza::{Stanza, error, op_error};
+use crate::session::subscription::{Asked, Subscriptions};
+use crate::session::{Cx, roster};
+use crate::stanza::{Stanza, error};
 use crate::xml::body;
 
 /// The concerns of one session.
@@ -75,7 +73,7 @@ impl Parts {
                 if self.rooms.owns(&node, cx) {
                     self.rooms.message(cx, resource, &node, nick.as_ref(), message);
                 } else {
-                    self.conversations.from_user(cx, &node, message);
+                    self.conversations.outgoing(cx, &node, message);
                 }
             }
             (To::Account, Stanza::Iq(iq)) if cx.config.face.serves_roster && roster::is_roster(&iq) => {
@@ -84,7 +82,7 @@ impl Parts {
             }
             (To::Transport | To::Account, Stanza::Iq(iq)) => {
                 self.queries
-                    .to_self(cx, &self.contacts, self.login.name(), self.rooms.listed(), iq);
+                    .about_user(cx, &self.contacts, self.login.name(), self.rooms.listed(), iq);
             }
             (To::Peer { node, resource: nick }, Stanza::Iq(iq)) => self.iq_to_peer(cx, resource, &node, nick.as_ref(), iq),
         }
@@ -127,26 +125,24 @@ impl Parts {
         nick: Option<&ResourcePart>,
         presence: Presence,
     ) {
-        if let Some(resource) = resource {
-            if self.rooms.presence(cx, resource, node, nick, &presence) {
-                match presence.type_ {
-                    // Joining a room shows that the resource is there, even if it writes to nobody else.
-                    Type::None => self.available(cx, resource, presence, false),
-                    Type::Unavailable if !self.rooms.is_seen_by(resource) => {
-                        if self.resources.unavailable(resource, false) {
-                            self.left(cx, resource);
-                        }
+        if let Some(resource) = resource.filter(|r| self.rooms.presence(cx, r, node, nick, &presence)) {
+            match presence.type_ {
+                // Joining a room shows that the resource is there, even if it writes to nobody else.
+                Type::None => self.available(cx, resource, presence, false),
+                Type::Unavailable if !self.rooms.is_seen_by(resource) => {
+                    if self.resources.unavailable(resource, false) {
+                        self.left(cx, resource);
                     }
-                    Type::Unavailable
-                    | Type::Error
-                    | Type::Probe
-                    | Type::Subscribe
-                    | Type::Subscribed
-                    | Type::Unsubscribe
-                    | Type::Unsubscribed => {}
                 }
-                return;
+                Type::Unavailable
+                | Type::Error
+                | Type::Probe
+                | Type::Subscribe
+                | Type::Subscribed
+                | Type::Unsubscribe
+                | Type::Unsubscribed => {}
             }
+            return;
         }
         match (&presence.type_, resource) {
             (Type::None, Some(resource)) => self.available(cx, resource, presence.clone(), false),
@@ -161,7 +157,7 @@ impl Parts {
             }
             (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed, _) => {
                 let seen = self.resources.any_available();
-                self.subscriptions.from_user(
+                self.subscriptions.handle(
                     cx,
                     &mut self.contacts,
                     Asked {
@@ -265,7 +261,7 @@ impl Parts {
             .rooms
             .chat_of(node, nick.map(|n| &**n))
             .unwrap_or_else(|| Chat::Contact(ContactId::from(&cx.names.name_of(node))));
-        self.queries.to_chat(cx, &self.contacts, chat, iq);
+        self.queries.about_chat(cx, &self.contacts, chat, iq);
     }
 
     /// Whether a request can be about a room: one the user is in, or, where names do not tell, anything that is no contact.
@@ -275,143 +271,6 @@ impl Parts {
                 && cx.can(Capability::Rooms)
                 && nick.is_none_or(|nick| nick.as_str() != CONTACT_RESOURCE)
                 && self.contacts.get(cx, cx.names.name_of(node).as_str()).is_none()
-    }
-
-    /// From the link of the present assignment.
-    pub(crate) fn link(&mut self, cx: &mut Cx<'_>, input: LinkInput) {
-        match input {
-            LinkInput::LoggedIn => self.logged_in(cx),
-            LinkInput::Event { event, durable } => {
-                if matches!(self.login.state, State::LoggingIn(_) | State::Online(_)) {
-                    self.event(cx, *event);
-                }
-                if let Some(durable) = durable {
-                    cx.out.push(Output::Committed(durable));
-                }
-            }
-            LinkInput::Outcome { request, outcome } => {
-                if let Some(pending) = cx.requests.take(request) {
-                    self.outcome(cx, pending, *outcome);
-                }
-            }
-            LinkInput::Prompt { prompt, what } => {
-                let heard = self.resources.any_available();
-                if self.prompts.prompt(cx, prompt, *what, heard) {
-                    self.login.be_patient(cx.now.mono);
-                }
-            }
-            LinkInput::BackendLost { reason } => self.backend_lost(cx, &reason),
-        }
-    }
-
-    /// Something happened on the network.
-    fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
-        let Some(event) = self.rooms.event(cx, event) else { return };
-        let audience = self.audience();
-        match event {
-            Event::Contact(update) => {
-                let id = update.id.clone();
-                if !update.avatar.is_keep() {
-                    self.queries.forget(&Chat::Contact(id.clone()));
-                }
-                if self.contacts.update(cx, update, audience.seen) {
-                    subscription::answered(cx, &self.contacts, &id, true);
-                }
-            }
-            Event::ContactRemoved(id) => {
-                self.contacts.remove(cx, &id, audience.seen);
-            }
-            Event::ContactsComplete => self.contacts.complete(cx, audience.seen),
-            Event::ContactRequested(request) => self.subscriptions.requested(cx, request),
-            Event::Message(message) => {
-                if let Chat::Contact(contact) = &message.chat {
-                    let contact = contact.clone();
-                    self.conversations.incoming(cx, &contact, message, audience);
-                }
-            }
-            Event::Edited(edit) => {
-                if let Chat::Contact(contact) = &edit.chat {
-                    let contact = contact.clone();
-                    self.conversations.edited(cx, &contact, edit, audience);
-                }
-            }
-            Event::Retracted(retraction) => {
-                if let Chat::Contact(contact) = &retraction.chat {
-                    let contact = contact.clone();
-                    self.conversations.retracted(cx, &contact, retraction, audience);
-                }
-            }
-            Event::Reacted(reactions) => {
-                if let Chat::Contact(contact) = &reactions.chat {
-                    let contact = contact.clone();
-                    self.conversations.reacted(cx, &contact, reactions, audience);
-                }
-            }
-            Event::Marked(marker) => {
-                if let Chat::Contact(contact) = &marker.chat {
-                    let contact = contact.clone();
-                    self.conversations.marked(cx, &contact, marker, audience);
-                }
-            }
-            Event::Delivered {
-                chat: Chat::Contact(contact),
-                id,
-            } => self.conversations.delivered(cx, &contact, &id, audience),
-            Event::ChatState {
-                chat: Chat::Contact(contact),
-                nickname: _,
-                state,
-            } => {
-                self.conversations.chat_state(cx, &contact, state, audience);
-            }
-            // Receipts and typing of occupants: rooms show none.
-            Event::Delivered {
-                chat: Chat::Room(_) | Chat::Occupant { .. },
-                ..
-            }
-            | Event::ChatState {
-                chat: Chat::Room(_) | Chat::Occupant { .. },
-                ..
-            } => {}
-            Event::Attention { contact, text } => self.conversations.attention(cx, &contact, text, audience),
-            Event::Notice(text) => self.conversations.notice(cx, &text, audience),
-            Event::Profile { of, profile } => self.queries.seen(cx, &mut self.contacts, of, profile, audience.seen),
-            Event::Closed(reason) => self.closed(cx, reason),
-            // The rooms have taken these; XMPP as text is for a face that passes it on, and none does.
-            Event::RoomList(_)
-            | Event::Occupant(_)
-            | Event::OccupantGone(_)
-            | Event::OccupantRenamed(_)
-            | Event::RoomSubject(_)
-            | Event::RoomClosed(_)
-            | Event::Invited(_)
-            | Event::RawXml(_) => {}
-        }
-    }
-
-    /// How a request ended: whoever waits for it hears.
-    pub(crate) fn outcome(&mut self, cx: &mut Cx<'_>, pending: Pending, outcome: Outcome) {
-        let seen = self.resources.any_available();
-        match pending {
-            Pending::Nobody => {}
-            Pending::Iq(iq) => query::reply(cx, &iq, outcome.map(|_| None).map_err(|failed| op_error(&failed))),
-            Pending::Tell(stanza) => {
-                if let Err(failed) = outcome {
-                    cx.refuse(&stanza, op_error(&failed));
-                }
-            }
-            Pending::Message(id) => self.conversations.outcome(cx, &id, outcome),
-            Pending::Profile { of, iq } => {
-                self.queries
-                    .profile_outcome(cx, &mut self.contacts, query::Fetched { of, iq, seen }, outcome)
-            }
-            Pending::RoomList(iq) => query::rooms_outcome(cx, &iq, outcome),
-            Pending::Roster(iq) => roster::outcome(cx, &mut self.contacts, &iq, outcome, seen),
-            Pending::Subscribe { contact, presence } => {
-                subscription::outcome(cx, &mut self.contacts, contact, &presence, outcome)
-            }
-            Pending::Room(request) => self.rooms.outcome(cx, request, outcome),
-        }
     }
 
     /// How the transport itself is seen now.

@@ -54,7 +54,7 @@ enum About<'a> {
 
 impl Queries {
     /// A request to a contact, or to an occupant where it is nothing special to rooms.
-    pub(crate) fn to_chat(&mut self, cx: &mut Cx<'_>, contacts: &Contacts, chat: Chat, iq: Iq) {
+    pub(crate) fn about_chat(&mut self, cx: &mut Cx<'_>, contacts: &Contacts, chat: Chat, iq: Iq) {
         let about = match &chat {
             Chat::Contact(contact) => About::Contact(contacts, contact.clone()),
             Chat::Room(_) | Chat::Occupant { .. } => About::Other,
@@ -88,7 +88,7 @@ impl Queries {
     }
 
     /// A request to the user's own account or about the session; the roster has been taken out before.
-    pub(crate) fn to_self(
+    pub(crate) fn about_user(
         &mut self,
         cx: &mut Cx<'_>,
         contacts: &Contacts,
@@ -124,12 +124,11 @@ impl Queries {
     }
 
     fn profile(&mut self, cx: &mut Cx<'_>, contacts: &Contacts, of: Chat, iq: Stanza) {
-        if let Some(at) = self.cache.iter().position(|(cached, _)| *cached == of) {
-            if let Some(entry) = self.cache.remove(at) {
-                let card = card(&entry.1);
-                self.cache.push_back(entry);
-                return reply(cx, &iq, Ok(Some(card)));
-            }
+        let known = self.cache.iter().position(|(cached, _)| *cached == of);
+        if let Some(entry) = known.and_then(|at| self.cache.remove(at)) {
+            let card = card(&entry.1);
+            self.cache.push_back(entry);
+            return reply(cx, &iq, Ok(Some(card)));
         }
         if !cx.can(Capability::Profiles) {
             let alias = match &of {

@@ -59,7 +59,7 @@ impl Subscriptions {
     }
 
     /// The user subscribes, unsubscribes, or answers.
-    pub(crate) fn from_user(&mut self, cx: &mut Cx<'_>, contacts: &mut Contacts, asked: Asked<'_>) {
+    pub(crate) fn handle(&mut self, cx: &mut Cx<'_>, contacts: &mut Contacts, asked: Asked<'_>) {
         let name = cx.names.name_of(asked.node);
         match asked.presence.type_ {
             Type::Subscribe => subscribe(cx, contacts, &name, asked),

@@ -38,10 +38,8 @@ impl Conversations {
             attachments,
             reply,
         } = incoming;
-        if let Some(id) = &id {
-            if self.history.is_repeated(contact.as_str(), id) {
-                return;
-            }
+        if id.as_ref().is_some_and(|id| self.history.is_repeated(contact.as_str(), id)) {
+            return;
         }
         let texts = if body.is_empty() {
             Vec::new()

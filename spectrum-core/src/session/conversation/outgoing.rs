@@ -19,7 +19,7 @@ use crate::stanza::{Stanza, error, op_error};
 
 impl Conversations {
     /// A message of the user to a contact.
-    pub(crate) fn from_user(&mut self, cx: &mut Cx<'_>, node: &NodePart, message: Message) {
+    pub(crate) fn outgoing(&mut self, cx: &mut Cx<'_>, node: &NodePart, message: Message) {
         match message.type_ {
             MessageType::Chat | MessageType::Normal | MessageType::Headline => {}
             MessageType::Groupchat => {
@@ -203,10 +203,8 @@ impl Conversations {
                 cx.try_ask(Verb::Mark(marker));
             }
         }
-        if let Some(state) = parts.state {
-            if cx.can(Capability::ChatStates) {
-                cx.try_ask(Verb::SetChatState { chat, state });
-            }
+        if let Some(state) = parts.state.filter(|_| cx.can(Capability::ChatStates)) {
+            cx.try_ask(Verb::SetChatState { chat, state });
         }
     }
 }

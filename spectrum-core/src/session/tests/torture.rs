@@ -334,10 +334,8 @@ fn run(face: FaceTraits, steps: Vec<Step>) {
                 ..account()
             }))),
             Step::Login(ticket, password) => {
-                if !ledger.over {
-                    if !ledger.tickets.insert(u64::from(ticket)) {
-                        continue;
-                    }
+                if !ledger.over && !ledger.tickets.insert(u64::from(ticket)) {
+                    continue;
                 }
                 let password = if password == 0 { "secret" } else { "guess" };
                 Input::Authenticate {

@@ -6,31 +6,24 @@
 //!
 //! [`Event::ContactRemoved`]: crate::backend::Event::ContactRemoved
 
+mod contact;
+mod show;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use jid::ResourceRef;
-use minidom::Element;
-use xmpp_parsers::ns;
-use xmpp_parsers::presence::{Presence as XmppPresence, Show, Type};
+use xmpp_parsers::presence::Presence as XmppPresence;
 
 use crate::backend::BackendInfo;
 use crate::face::{RosterChange, RosterChangeKind, UserOut};
 use crate::jid::fold;
-use crate::model::{
-    Availability, AvatarHash, Capability, CaseMapping, ContactDetails, ContactId, ContactUpdate, LegacyName, Patch, Presence,
-    Subscription, Timestamp,
-};
-use crate::session::fingerprint::Fingerprint;
+use crate::model::{CaseMapping, ContactDetails, ContactId, ContactUpdate, LegacyName, Patch, Presence, Subscription};
 use crate::session::text::shorten;
 use crate::session::{Cx, StoreRequest, StoredContact, caps, payload};
-use crate::xml::{element, text_element};
+use contact::{Contact, MAX_NAME_BYTES, name, picture};
 
-/// Bytes of a display name or a group's name that are kept.
-const MAX_NAME_BYTES: usize = 512;
-/// Bytes of a status text that are kept.
-const MAX_STATUS_BYTES: usize = 2_048;
 /// Groups a contact can be in.
 const MAX_GROUPS: usize = 32;
 
@@ -47,133 +40,6 @@ pub(crate) struct Contacts {
     told_full: bool,
     /// What the presence of contacts announces (XEP-0115): the same for all of them.
     caps: Box<str>,
-}
-
-/// A contact.
-#[derive(Debug)]
-pub(crate) struct Contact {
-    id: ContactId,
-    alias: Option<Box<str>>,
-    groups: Option<Arc<Vec<String>>>,
-    rare: Option<Box<Rare>>,
-    availability: Availability,
-    subscription: Subscription,
-    blocked: bool,
-    /// The network has reported it since the last login.
-    reported: bool,
-}
-
-/// What few contacts have.
-#[derive(Debug, Default)]
-struct Rare {
-    status: Option<Box<str>>,
-    idle_since: Option<Timestamp>,
-    avatar: Option<AvatarHash>,
-    /// SHA-1 of the photo, once it has been seen.
-    photo: Option<[u8; 20]>,
-}
-
-impl Rare {
-    fn is_empty(&self) -> bool {
-        self.status.is_none() && self.idle_since.is_none() && self.avatar.is_none() && self.photo.is_none()
-    }
-}
-
-impl Contact {
-    fn new(id: ContactId) -> Self {
-        Self {
-            id,
-            alias: None,
-            groups: None,
-            rare: None,
-            availability: Availability::Offline,
-            subscription: Subscription::Both,
-            blocked: false,
-            reported: false,
-        }
-    }
-
-    pub(crate) fn id(&self) -> &ContactId {
-        &self.id
-    }
-
-    pub(crate) fn alias(&self) -> Option<&str> {
-        self.alias.as_deref()
-    }
-
-    pub(crate) fn groups(&self) -> &[String] {
-        self.groups.as_ref().map_or(&[], |groups| groups.as_slice())
-    }
-
-    pub(crate) fn subscription(&self) -> Subscription {
-        self.subscription
-    }
-
-    pub(crate) fn is_online(&self) -> bool {
-        self.availability.is_online()
-    }
-
-    pub(crate) fn idle_since(&self) -> Option<Timestamp> {
-        self.rare.as_ref().and_then(|rare| rare.idle_since)
-    }
-
-    fn stored(&self) -> StoredContact {
-        StoredContact {
-            id: self.id.clone(),
-            alias: self.alias().map(str::to_owned),
-            groups: self.groups().to_vec(),
-            subscription: self.subscription,
-            avatar: self.rare.as_ref().and_then(|rare| rare.avatar.clone()),
-        }
-    }
-
-    fn set_presence(&mut self, presence: Presence) -> bool {
-        let Presence {
-            availability,
-            text,
-            idle_since,
-        } = presence;
-        // Nobody but the user is invisible; a contact that is, is offline.
-        let availability = if availability == Availability::Invisible {
-            Availability::Offline
-        } else {
-            availability
-        };
-        let status = text
-            .filter(|t| !t.is_empty())
-            .map(|t| Box::from(shorten(&t, MAX_STATUS_BYTES)));
-        let changed = self.availability != availability
-            || self.rare.as_ref().and_then(|r| r.status.as_deref()) != status.as_deref()
-            || self.idle_since() != idle_since;
-        self.availability = availability;
-        if changed {
-            self.change_rare(|rare| {
-                rare.status = status;
-                rare.idle_since = idle_since;
-            });
-        }
-        changed
-    }
-
-    /// Sets what few contacts have, and gives the memory back if nothing is left of it.
-    fn change_rare(&mut self, change: impl FnOnce(&mut Rare)) {
-        let mut rare = self.rare.take().unwrap_or_default();
-        change(&mut rare);
-        self.rare = (!rare.is_empty()).then_some(rare);
-    }
-
-    /// The item's part in the version of the roster.
-    fn fingerprint(&self) -> u64 {
-        let subscription = match self.subscription {
-            Subscription::Both => "both",
-            Subscription::Ask => "ask",
-        };
-        let start = Fingerprint::new(0)
-            .text(self.id.as_str())
-            .text(self.alias().unwrap_or_default())
-            .text(subscription);
-        self.groups().iter().fold(start, |hash, group| hash.text(group)).finish()
-    }
 }
 
 impl Contacts {
@@ -494,33 +360,6 @@ impl Contacts {
         }
     }
 
-    /// The presence of a contact, with its capabilities and its picture.
-    fn presence(&self, cx: &mut Cx<'_>, contact: &Contact, to: Option<&ResourceRef>) -> XmppPresence {
-        let mut presence = XmppPresence::new(if contact.is_online() { Type::None } else { Type::Unavailable });
-        presence.from = Some(cx.speaker(&LegacyName::from(&contact.id)));
-        presence.to = Some(cx.user_at(to));
-        presence.show = match contact.availability {
-            Availability::Chat => Some(Show::Chat),
-            Availability::Away => Some(Show::Away),
-            Availability::ExtendedAway => Some(Show::Xa),
-            Availability::DoNotDisturb => Some(Show::Dnd),
-            Availability::Online | Availability::Invisible | Availability::Offline => None,
-        };
-        if let Some(status) = contact.rare.as_ref().and_then(|r| r.status.as_deref()) {
-            presence.set_status("", status);
-        }
-        if contact.is_online() {
-            presence.payloads.push(caps::announcement(&self.caps));
-            if contact.rare.as_ref().is_some_and(|r| r.avatar.is_some() || r.photo.is_some()) || cx.can(Capability::Profiles) {
-                presence.payloads.push(picture_update(contact));
-            }
-            if let Some(since) = contact.idle_since() {
-                presence.payloads.push(payload::idle(since));
-            }
-        }
-        presence
-    }
-
     fn tell_full(&mut self, cx: &mut Cx<'_>) {
         if !self.told_full {
             self.told_full = true;
@@ -535,10 +374,8 @@ impl Contacts {
         if groups.is_empty() {
             return None;
         }
-        if let Some(last) = &self.last_groups {
-            if **last == groups {
-                return Some(Arc::clone(last));
-            }
+        if let Some(last) = self.last_groups.as_ref().filter(|last| ***last == groups) {
+            return Some(Arc::clone(last));
         }
         let mut kept: Vec<String> = groups
             .into_iter()
@@ -562,32 +399,4 @@ fn key_of(mapping: CaseMapping, id: &ContactId) -> LegacyName {
         Cow::Borrowed(_) => LegacyName::from(id),
         Cow::Owned(folded) => LegacyName::new(folded),
     }
-}
-
-fn name(alias: Option<String>) -> Option<Box<str>> {
-    alias.filter(|a| !a.is_empty()).map(|a| shorten(&a, MAX_NAME_BYTES).into())
-}
-
-/// The hash to show for a contact's picture: of the image where it has been seen, else the network's, or one made from it.
-fn picture(contact: &Contact) -> Option<String> {
-    let rare = contact.rare.as_ref()?;
-    if let Some(photo) = rare.photo {
-        return Some(payload::hex(&photo));
-    }
-    let hash = rare.avatar.as_ref()?.as_str();
-    if hash.len() == 40 && hash.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Some(hash.to_ascii_lowercase());
-    }
-    // Not a SHA-1, and clients drop what is none: a stand-in that changes when the picture does. Whoever fetches the
-    // picture makes us see the real one.
-    Some(payload::hex(&payload::sha1(hash.as_bytes())))
-}
-
-fn picture_update(contact: &Contact) -> Element {
-    let mut update = element("x", ns::VCARD_UPDATE, &[]);
-    update.append_child(match picture(contact) {
-        Some(hash) => text_element("photo", ns::VCARD_UPDATE, &hash),
-        None => element("photo", ns::VCARD_UPDATE, &[]),
-    });
-    update
 }
