@@ -139,7 +139,9 @@ impl Parts {
                     .profile_outcome(cx, &mut self.contacts, query::Fetched { of, iq, seen }, outcome)
             }
             Pending::RoomList(iq) => query::rooms_outcome(cx, &iq, outcome),
-            Pending::Roster(iq) => roster::outcome(cx, &mut self.contacts, &iq, outcome, seen),
+            Pending::Roster { iq, wanted } => {
+                roster::outcome(cx, &mut self.contacts, roster::Asked { iq, wanted, seen }, outcome)
+            }
             Pending::Subscribe { contact, presence } => {
                 subscription::outcome(cx, &mut self.contacts, contact, &presence, outcome)
             }

@@ -22,6 +22,7 @@ mod payload;
 mod pending;
 mod prompt;
 mod query;
+mod request;
 mod resources;
 mod rooms;
 mod roster;
@@ -145,11 +146,13 @@ pub struct Session {
 impl Session {
     /// Of this user, not begun yet.
     pub fn new(seed: &SessionSeed, user: BareJid) -> Self {
+        let mut names = NameTable::new(&seed.info);
+        names.force_escaping(seed.config.jid_escaping);
         Self {
             user,
             config: Arc::clone(&seed.config),
             info: Arc::clone(&seed.info),
-            names: NameTable::new(&seed.info),
+            names,
             requests: pending::Requests::default(),
             parts: Parts::new(&seed.info),
             online: false,

@@ -36,6 +36,8 @@ pub struct NameTable {
     spellings: HashMap<Box<str>, Box<str>>,
     mapping: CaseMapping,
     escaping: bool,
+    /// Overrules what the network says of escaping.
+    forced: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,12 @@ struct Entry {
 }
 
 impl NameTable {
+    /// Escapes names or not, whatever the network says (`jid_escaping` of the configuration).
+    pub fn force_escaping(&mut self, escaping: Option<bool>) {
+        self.forced = escaping;
+        self.escaping = escaping.unwrap_or(self.escaping);
+    }
+
     /// An empty table for this network.
     pub fn new(info: &BackendInfo) -> Self {
         Self {
@@ -58,7 +66,7 @@ impl NameTable {
     /// The network is this one now. Names that have a localpart keep it.
     pub fn set_network(&mut self, info: &BackendInfo) {
         self.mapping = info.case_mapping;
-        self.escaping = info.jid_escaping;
+        self.escaping = self.forced.unwrap_or(info.jid_escaping);
     }
 
     /// Takes over what the store has kept. Localparts that are none are left out.
@@ -321,6 +329,14 @@ mod tests {
             count += 1;
         }
         assert!(count > 15, "only {count} vectors were read");
+    }
+
+    #[test]
+    fn the_configuration_overrules_the_network() {
+        let mut names = table(CaseMapping::Unicode, true);
+        names.force_escaping(Some(false));
+        names.set_network(&BackendInfo::new("Net", "net"));
+        assert_eq!(names.node_of(&"a@b".into(), &mut Vec::new()).as_str(), "a%b");
     }
 
     #[test]

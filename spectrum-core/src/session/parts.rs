@@ -77,8 +77,11 @@ impl Parts {
                 }
             }
             (To::Account, Stanza::Iq(iq)) if cx.config.face.serves_roster && roster::is_roster(&iq) => {
+                if let (Iq::Get { .. }, Some(resource)) = (&iq, resource) {
+                    self.resources.interested(resource, cx.config.limits.resources);
+                }
                 let seen = self.resources.any_available();
-                roster::request(cx, &mut self.contacts, &mut self.resources, resource, iq, seen);
+                roster::request(cx, &mut self.contacts, iq, seen);
             }
             (To::Transport | To::Account, Stanza::Iq(iq)) => {
                 self.queries

@@ -6,6 +6,7 @@ use crate::backend::link::LinkRequest;
 use crate::backend::{OpError, OpErrorKind, Retry, Verb};
 use crate::model::{Chat, ContactId, MessageId, RequestId};
 use crate::session::rooms::RoomRequest;
+use crate::session::roster::Wanted;
 use crate::session::{Now, Output};
 use crate::stanza::Stanza;
 
@@ -30,7 +31,12 @@ pub(crate) enum Pending {
     /// The rooms there are, for an IQ.
     RoomList(Box<Stanza>),
     /// A contact to be added, renamed or removed by a roster set.
-    Roster(Box<Stanza>),
+    Roster {
+        /// The request of the user.
+        iq: Box<Stanza>,
+        /// What it wants.
+        wanted: Box<Wanted>,
+    },
     /// A contact that the user wants to see.
     Subscribe {
         /// Whom.

@@ -13,6 +13,7 @@ use crate::backend::{Answer, Outcome, Verb};
 use crate::model::{Avatar, Capability, Chat, ContactId, LegacyName, Patch, Profile, ProfileUpdate, RoomSummary};
 use crate::session::contacts::Contacts;
 use crate::session::pending::Pending;
+use crate::session::request::Request;
 use crate::session::{Cx, caps, payload};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::{element, set, text_element};
@@ -59,12 +60,9 @@ impl Queries {
             Chat::Contact(contact) => About::Contact(contacts, contact.clone()),
             Chat::Room(_) | Chat::Occupant { .. } => About::Other,
         };
-        let (asked, get) = match &iq {
-            Iq::Get { payload, .. } => (payload.clone(), true),
-            Iq::Set { payload, .. } => (payload.clone(), false),
-            Iq::Result { .. } | Iq::Error { .. } => return,
+        let Some(Request { iq, payload: asked, get }) = Request::of(iq) else {
+            return;
         };
-        let iq = Stanza::Iq(iq);
         let answer = if !get {
             Err(unavailable())
         } else if asked.is("vCard", ns::VCARD) {
@@ -96,12 +94,9 @@ impl Queries {
         listed: &[RoomSummary],
         iq: Iq,
     ) {
-        let (asked, get) = match &iq {
-            Iq::Get { payload, .. } => (payload.clone(), true),
-            Iq::Set { payload, .. } => (payload.clone(), false),
-            Iq::Result { .. } | Iq::Error { .. } => return,
+        let Some(Request { iq, payload: asked, get }) = Request::of(iq) else {
+            return;
         };
-        let iq = Stanza::Iq(iq);
         let answer = if get && asked.is("vCard", ns::VCARD) {
             match own {
                 Some(own) if cx.can(Capability::Profiles) => {

@@ -3,7 +3,7 @@
 //! A change is made once the network has made it, so that a refusal leaves the roster as it was. What the network has no
 //! word for is kept here alone.
 
-use jid::{BareJid, ResourcePart};
+use jid::BareJid;
 use minidom::Element;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
@@ -16,7 +16,7 @@ use crate::session::Cx;
 use crate::session::contacts::Contacts;
 use crate::session::pending::Pending;
 use crate::session::query::reply;
-use crate::session::resources::Resources;
+use crate::session::request::Request;
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::{element, set, text_element};
 
@@ -33,25 +33,14 @@ pub(crate) fn is_roster(iq: &Iq) -> bool {
     }
 }
 
-/// A request of the user's about the roster.
-pub(crate) fn request(
-    cx: &mut Cx<'_>,
-    contacts: &mut Contacts,
-    resources: &mut Resources,
-    resource: Option<&ResourcePart>,
-    iq: Iq,
-    seen: bool,
-) {
-    match &iq {
-        Iq::Get { payload, .. } => {
-            if let Some(resource) = resource {
-                resources.interested(resource, cx.config.limits.resources);
-            }
-            let answer = items(cx, contacts, payload.attr("ver"));
-            reply(cx, &Stanza::Iq(iq), Ok(answer));
-        }
-        Iq::Set { .. } => change(cx, contacts, Stanza::Iq(iq), seen),
-        Iq::Result { .. } | Iq::Error { .. } => {}
+/// A request of the user's about the roster. `seen`: somebody is there to see presence.
+pub(crate) fn request(cx: &mut Cx<'_>, contacts: &mut Contacts, iq: Iq, seen: bool) {
+    let Some(request) = Request::of(iq) else { return };
+    if request.get {
+        let answer = items(cx, contacts, request.payload.attr("ver"));
+        reply(cx, &request.iq, Ok(answer));
+    } else {
+        change(cx, contacts, request, seen);
     }
 }
 
@@ -91,17 +80,17 @@ fn items(cx: &mut Cx<'_>, contacts: &Contacts, known: Option<&str>) -> Option<El
 }
 
 /// What a roster set wants.
-enum Wanted {
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// A contact, called and filed like this.
     Item(ContactDetails),
+    /// A contact to be gone.
     Gone(ContactId),
 }
 
 /// Reads a roster set (RFC 6121 2.1.5).
-fn wanted(cx: &Cx<'_>, stanza: &Stanza) -> Result<Wanted, StanzaError> {
+fn wanted(cx: &Cx<'_>, payload: &Element) -> Result<Wanted, StanzaError> {
     let bad = |text: &str| error(DefinedCondition::BadRequest, text);
-    let Stanza::Iq(Iq::Set { payload, .. }) = stanza else {
-        return Err(bad(""));
-    };
     let mut children = payload.children().filter(|child| child.is("item", ns::ROSTER));
     let (Some(item), None) = (children.next(), children.next()) else {
         return Err(bad("Exactly one item is expected."));
@@ -149,8 +138,9 @@ fn wanted(cx: &Cx<'_>, stanza: &Stanza) -> Result<Wanted, StanzaError> {
     }))
 }
 
-fn change(cx: &mut Cx<'_>, contacts: &mut Contacts, stanza: Stanza, seen: bool) {
-    let wanted = match wanted(cx, &stanza) {
+fn change(cx: &mut Cx<'_>, contacts: &mut Contacts, request: Request, seen: bool) {
+    let Request { iq: stanza, payload, .. } = request;
+    let wanted = match wanted(cx, &payload) {
         Ok(wanted) => wanted,
         Err(refused) => return reply(cx, &stanza, Err(refused)),
     };
@@ -184,7 +174,11 @@ fn change(cx: &mut Cx<'_>, contacts: &mut Contacts, stanza: Stanza, seen: bool) 
         apply(cx, contacts, wanted, seen);
         return reply(cx, &stanza, Ok(None));
     }
-    if let Err((failed, _)) = cx.ask(verb, Pending::Roster(Box::new(stanza.clone()))) {
+    let pending = Pending::Roster {
+        iq: Box::new(stanza.clone()),
+        wanted: Box::new(wanted),
+    };
+    if let Err((failed, _)) = cx.ask(verb, pending) {
         reply(cx, &stanza, Err(op_error(&failed)));
     }
 }
@@ -202,15 +196,19 @@ fn apply(cx: &mut Cx<'_>, contacts: &mut Contacts, wanted: Wanted, seen: bool) {
     }
 }
 
+/// A change that the network was asked for.
+pub(crate) struct Asked {
+    /// The request of the user.
+    pub(crate) iq: Box<Stanza>,
+    /// What it wants.
+    pub(crate) wanted: Box<Wanted>,
+    /// Somebody is there to see presence.
+    pub(crate) seen: bool,
+}
+
 /// The network has made the change, or refused.
-pub(crate) fn outcome(cx: &mut Cx<'_>, contacts: &mut Contacts, stanza: &Stanza, outcome: Outcome, seen: bool) {
-    let answer = match (outcome, wanted(cx, stanza)) {
-        (Err(failed), _) => Err(op_error(&failed)),
-        (Ok(_), Err(refused)) => Err(refused),
-        (Ok(_), Ok(wanted)) => {
-            apply(cx, contacts, wanted, seen);
-            Ok(None)
-        }
-    };
-    reply(cx, stanza, answer);
+pub(crate) fn outcome(cx: &mut Cx<'_>, contacts: &mut Contacts, asked: Asked, outcome: Outcome) {
+    let Asked { iq, wanted, seen } = asked;
+    let answer = outcome.map(|_| apply(cx, contacts, *wanted, seen)).map(|()| None);
+    reply(cx, &iq, answer.map_err(|failed| op_error(&failed)));
 }

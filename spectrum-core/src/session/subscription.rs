@@ -11,6 +11,7 @@ use crate::model::{Capability, ContactDetails, ContactId, ContactRequest, Legacy
 use crate::session::Cx;
 use crate::session::contacts::Contacts;
 use crate::session::pending::Pending;
+use crate::session::request::presence_envelope;
 use crate::stanza::{Stanza, op_error};
 
 /// Requests of contacts that wait for the user. Further ones are not shown; the network keeps them.
@@ -99,7 +100,7 @@ fn subscribe(cx: &mut Cx<'_>, contacts: &mut Contacts, name: &LegacyName, asked:
                 alias: None,
                 groups: Vec::new(),
             };
-            let presence = Box::new(Stanza::Presence(asked.presence));
+            let presence = presence_envelope(asked.presence);
             let pending = Pending::Subscribe {
                 contact: id,
                 presence: presence.clone(),
@@ -134,7 +135,7 @@ fn unsubscribe(cx: &mut Cx<'_>, contacts: &mut Contacts, name: &LegacyName, aske
     if let Some(contact) = contacts.get(cx, name.as_str()) {
         let id = contact.id().clone();
         if cx.can(Capability::RemoveContacts) {
-            let presence = Box::new(Stanza::Presence(asked.presence));
+            let presence = presence_envelope(asked.presence);
             if let Err((failed, _)) = cx.ask(Verb::RemoveContact(id.clone()), Pending::Tell(presence.clone())) {
                 return cx.refuse(&presence, op_error(&failed));
             }

@@ -15,6 +15,7 @@ use crate::session::Cx;
 use crate::session::history::{MAX_ID_BYTES, Own};
 use crate::session::outbox::{Bounds, Entry};
 use crate::session::pending::Pending;
+use crate::session::request::envelope;
 use crate::stanza::{Stanza, error, op_error};
 
 impl Conversations {
@@ -207,12 +208,4 @@ impl Conversations {
             cx.try_ask(Verb::SetChatState { chat, state });
         }
     }
-}
-
-/// A message without its content: enough to answer it.
-fn envelope(message: &Message) -> Message {
-    let mut envelope = Message::new_with_type(message.type_.clone(), message.to.clone());
-    envelope.from.clone_from(&message.from);
-    envelope.id.clone_from(&message.id);
-    envelope
 }
