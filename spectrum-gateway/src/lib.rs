@@ -19,3 +19,6 @@ pub mod roster;
 
 pub use gateway::{Gateway, GatewayParts};
 pub use launch::{GatewayLauncher, open_store};
+
+#[cfg(test)]
+mod tests;

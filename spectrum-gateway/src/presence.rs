@@ -2,6 +2,7 @@
 //! nothing.
 
 use jid::{BareJid, Jid};
+use spectrum_core::face::{To, UserIn};
 use spectrum_core::model::UserKey;
 use spectrum_core::router::Router;
 use spectrum_core::session::Input;
@@ -28,8 +29,8 @@ impl PresenceCx<'_> {
             Type::Subscribe => {
                 self.answer(&user, Type::Subscribed);
                 self.keeper.seen(&key, self.transport, true);
-                // Now the user may see us; without a session there is nothing to see, and the answer says so.
-                self.show(&key, &user);
+                // Now the user may see us.
+                self.show(&key, from);
             }
             Type::Subscribed => {
                 self.keeper.seen(&key, self.transport, true);
@@ -46,16 +47,21 @@ impl PresenceCx<'_> {
                     debug!(user = %key, "The user no longer shows presence; the session ends.");
                 }
             }
-            Type::Probe => self.show(&key, &user),
+            Type::Probe => self.show(&key, from),
             // A session's own business, or an error in answer to what we sent: nothing follows from it.
             Type::None | Type::Unavailable | Type::Error => {}
         }
     }
 
-    fn show(&self, key: &UserKey, user: &BareJid) {
-        // The session shows the transport by itself whenever that changes.
-        if !self.router.has(key) {
-            self.answer(user, Type::Unavailable);
+    /// Has the session show the transport; without one there is nothing to see, and the answer says so.
+    fn show(&self, key: &UserKey, to: &Jid) {
+        let input = UserIn {
+            resource: to.resource().map(ToOwned::to_owned),
+            to: To::Transport,
+            stanza: Presence::probe().with_from(to.clone()).with_to(self.transport.clone()).into(),
+        };
+        if self.router.route(key, Box::new(input)).is_err() {
+            self.answer(&to.to_bare(), Type::Unavailable);
         }
     }
 
