@@ -9,6 +9,8 @@ mod counters;
 mod fields;
 mod frame;
 mod frames;
+#[cfg(test)]
+mod golden;
 mod kind;
 pub mod native;
 mod reader;

@@ -55,9 +55,15 @@ impl Reader<'_> {
         bytes.map(|b| T::from(&self.cow(&b)))
     }
 
+    /// A text that has to be there and must not be empty.
+    pub(super) fn required<'b>(&mut self, bytes: Option<&'b Bytes>) -> Result<Cow<'b, str>, Violation> {
+        let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or(Violation::Missing)?;
+        Ok(self.cow(bytes))
+    }
+
     /// An id that has to be there and must not be empty.
     pub(super) fn required_id<T: for<'t> From<&'t str>>(&mut self, bytes: Option<Bytes>) -> Result<T, Violation> {
-        self.id(bytes.filter(|b| !b.is_empty())).ok_or(Violation::Missing)
+        Ok(T::from(&self.required(bytes.as_ref())?))
     }
 }
 

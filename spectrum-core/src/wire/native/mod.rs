@@ -8,7 +8,11 @@ mod message;
 mod outcome;
 mod profile;
 mod room;
+#[cfg(test)]
+mod samples;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod verb;
 
 use std::collections::VecDeque;

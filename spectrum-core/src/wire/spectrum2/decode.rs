@@ -66,7 +66,7 @@ impl Spectrum2Codec {
     }
 
     fn read_connected(&mut self, message: proto::Connected) -> Result<(), Violation> {
-        let Some((user, assignment)) = self.known(message.user)? else {
+        let Some((user, assignment)) = self.known(message.user.as_ref())? else {
             return Ok(());
         };
         if let Some(user) = self.users.get_mut(&user).filter(|user| user.phase == Phase::LoggingIn) {
@@ -77,7 +77,7 @@ impl Spectrum2Codec {
     }
 
     fn read_disconnected(&mut self, message: proto::Disconnected) -> Result<(), Violation> {
-        let Some((user, assignment)) = self.known(message.user)? else {
+        let Some((user, assignment)) = self.known(message.user.as_ref())? else {
             return Ok(());
         };
         let kind = login_error(message.error.ok_or(Violation::Missing)?);
@@ -94,7 +94,7 @@ impl Spectrum2Codec {
     }
 
     fn read_contact(&mut self, buddy: proto::Buddy) -> Result<(), Violation> {
-        let Some((user, assignment)) = self.known(buddy.user_name)? else {
+        let Some((user, assignment)) = self.known(buddy.user_name.as_ref())? else {
             return Ok(());
         };
         let mut reader = self.reader();
@@ -129,7 +129,7 @@ impl Spectrum2Codec {
     }
 
     fn read_contact_removed(&mut self, buddy: proto::Buddy) -> Result<(), Violation> {
-        if let Some((_, assignment)) = self.known(buddy.user_name)? {
+        if let Some((_, assignment)) = self.known(buddy.user_name.as_ref())? {
             let contact = self.reader().required_id(buddy.buddy_name)?;
             self.event(assignment, Event::ContactRemoved(contact));
         }
@@ -137,7 +137,7 @@ impl Spectrum2Codec {
     }
 
     fn read_contact_request(&mut self, buddy: proto::Buddy) -> Result<(), Violation> {
-        if let Some((_, assignment)) = self.known(buddy.user_name)? {
+        if let Some((_, assignment)) = self.known(buddy.user_name.as_ref())? {
             let mut reader = self.reader();
             let request = ContactRequest {
                 id: reader.required_id(buddy.buddy_name)?,
@@ -150,9 +150,9 @@ impl Spectrum2Codec {
     }
 
     fn read_chat_state(&mut self, buddy: proto::Buddy, state: ChatState) -> Result<(), Violation> {
-        if let Some((user, assignment)) = self.known(buddy.user_name)? {
-            let name: ContactId = self.reader().required_id(buddy.buddy_name)?;
-            let chat = self.chat(&user, name.as_str());
+        if let Some((user, assignment)) = self.known(buddy.user_name.as_ref())? {
+            let name = self.reader().required(buddy.buddy_name.as_ref())?;
+            let chat = self.chat(&user, &name);
             self.event(
                 assignment,
                 Event::ChatState {
@@ -172,15 +172,15 @@ impl Spectrum2Codec {
     }
 
     fn read_message(&mut self, message: proto::ConversationMessage) -> Result<(), Violation> {
-        let Some((user, assignment)) = self.known(message.user_name)? else {
+        let Some((user, assignment)) = self.known(message.user_name.as_ref())? else {
             return Ok(());
         };
-        let name: ContactId = self.reader().required_id(message.buddy_name)?;
+        let name = self.reader().required(message.buddy_name.as_ref())?;
         let nickname: Option<Nickname> = self.reader().id(message.nickname.filter(|n| !n.is_empty()));
         let (chat, nickname) = match nickname {
             // Authors are named by the network's id where a nickname is only shown.
             Some(author) => {
-                let room = RoomId::from(name.as_str());
+                let room = RoomId::from(&*name);
                 let author = match self.users.get_mut(&user).and_then(|user| user.room(&room)) {
                     Some(room) => room.shown(author),
                     None => author,
@@ -190,7 +190,7 @@ impl Spectrum2Codec {
                     Some(false) | None => (Chat::Room(room), Some(author)),
                 }
             }
-            None => (self.chat(&user, name.as_str()), None),
+            None => (self.chat(&user, &name), None),
         };
         if message.message.is_none() {
             // Counted, but what else there is goes on.
@@ -226,17 +226,17 @@ impl Spectrum2Codec {
     }
 
     fn read_receipt(&mut self, message: proto::ConversationMessage) -> Result<(), Violation> {
-        if let Some((user, assignment)) = self.known(message.user_name)? {
-            let name: ContactId = self.reader().required_id(message.buddy_name)?;
+        if let Some((user, assignment)) = self.known(message.user_name.as_ref())? {
+            let name = self.reader().required(message.buddy_name.as_ref())?;
             let id: MessageId = self.reader().required_id(message.id)?;
-            let chat = self.chat(&user, name.as_str());
+            let chat = self.chat(&user, &name);
             self.event(assignment, Event::Delivered { chat, id });
         }
         Ok(())
     }
 
     fn read_attention(&mut self, message: proto::ConversationMessage) -> Result<(), Violation> {
-        if let Some((_, assignment)) = self.known(message.user_name)? {
+        if let Some((_, assignment)) = self.known(message.user_name.as_ref())? {
             let mut reader = self.reader();
             let contact = reader.required_id(message.buddy_name)?;
             let text = reader.filled(message.message);
@@ -246,7 +246,7 @@ impl Spectrum2Codec {
     }
 
     fn read_subject(&mut self, message: proto::ConversationMessage) -> Result<(), Violation> {
-        if let Some((_, assignment)) = self.known(message.user_name)? {
+        if let Some((_, assignment)) = self.known(message.user_name.as_ref())? {
             let timestamp = message.timestamp.and_then(|text| time::read(&text));
             let mut reader = self.reader();
             let subject = RoomSubject {
@@ -262,7 +262,7 @@ impl Spectrum2Codec {
 
     /// The network has given the user another nickname; the participant of that name is the user.
     fn read_own_nickname(&mut self, message: proto::Room) -> Result<(), Violation> {
-        if let Some((user, _)) = self.known(message.user_name)? {
+        if let Some((user, _)) = self.known(message.user_name.as_ref())? {
             let mut reader = self.reader();
             let room: RoomId = reader.required_id(message.room)?;
             let nickname: Nickname = reader.required_id(message.nickname)?;
@@ -274,7 +274,7 @@ impl Spectrum2Codec {
     }
 
     fn read_profile(&mut self, message: proto::VCard) -> Result<(), Violation> {
-        let Some((user, assignment)) = self.known(message.user_name)? else {
+        let Some((user, assignment)) = self.known(message.user_name.as_ref())? else {
             return Ok(());
         };
         let mut reader = self.reader();
@@ -309,7 +309,7 @@ impl Spectrum2Codec {
 
     fn read_rooms(&mut self, message: proto::RoomList) -> Result<(), Violation> {
         let whose = match message.user.filter(|user| !user.is_empty()) {
-            Some(user) => match self.known(Some(user))? {
+            Some(user) => match self.known(Some(&user))? {
                 Some((_, assignment)) => Some(assignment),
                 None => return Ok(()),
             },
@@ -346,7 +346,7 @@ impl Spectrum2Codec {
                 .and_then(|to| to.split('/').next())
                 .map(str::as_bytes)
                 .map(Bytes::copy_from_slice);
-            match self.known(bare) {
+            match self.known(bare.as_ref()) {
                 Ok(Some((_, assignment))) => {
                     let xml = self.reader().cow(&stanza.xml).into_owned();
                     self.event(assignment, Event::RawXml(xml));

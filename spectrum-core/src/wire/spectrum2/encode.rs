@@ -156,7 +156,12 @@ impl Spectrum2Codec {
             self.ready.push_back(FromBackend::LoggedOut { assignment });
             return;
         };
-        let Some(user) = self.users.get_mut(&key) else { return };
+        let Some(user) = self.users.get_mut(&key) else {
+            // A login that could not be written when its turn came.
+            self.users.forget(assignment);
+            self.ready.push_back(FromBackend::LoggedOut { assignment });
+            return;
+        };
         if user.assignment != assignment {
             self.drop_held(&key);
             return;

@@ -18,10 +18,13 @@ mod room;
 mod time;
 mod users;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::counters::Violation;
 use super::frames;
@@ -191,11 +194,11 @@ impl Spectrum2Codec {
     }
 
     /// The user with this name, if on this link; `None` for one who is leaving, whose events no one wants any more.
-    fn known(&mut self, user: Option<bytes::Bytes>) -> Result<Option<(UserKey, AssignmentId)>, Violation> {
-        let user: UserKey = self.reader().required_id(user)?;
-        match self.users.get(&user) {
+    fn known(&mut self, user: Option<&Bytes>) -> Result<Option<(UserKey, AssignmentId)>, Violation> {
+        let name = self.reader().required(user)?;
+        match self.users.find(&name) {
             None => Err(Violation::ForeignUser),
-            Some(known) if known.accepts_events() => Ok(Some((user, known.assignment))),
+            Some((key, known)) if known.accepts_events() => Ok(Some((key.clone(), known.assignment))),
             Some(_) => Ok(None),
         }
     }

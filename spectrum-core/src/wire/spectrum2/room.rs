@@ -72,7 +72,7 @@ struct Participant {
 
 impl Spectrum2Codec {
     pub(super) fn read_participant(&mut self, message: proto::Participant) -> Result<(), Violation> {
-        let Some((user, assignment)) = self.known(message.user_name)? else {
+        let Some((user, assignment)) = self.known(message.user_name.as_ref())? else {
             return Ok(());
         };
         let mut reader = self.reader();
@@ -108,7 +108,9 @@ impl Spectrum2Codec {
             return false;
         };
         let shown = participant.alias.as_ref().unwrap_or(&participant.id);
-        participant.flags & ME != 0 || room.nickname == participant.id || room.nickname == *shown
+        // A rename of the user's is announced: the new nickname is known before.
+        let own = [Some(&participant.id), Some(shown), participant.renamed.as_ref()];
+        participant.flags & ME != 0 || own.contains(&Some(&room.nickname))
     }
 
     /// The user does not get in, or is out: told once, and the backend is told to forget the room.
@@ -176,12 +178,11 @@ impl Spectrum2Codec {
         let shown = participant.renamed.clone().unwrap_or_else(|| before.clone());
         let mut joined = None;
         if let Some(room) = self.users.get_mut(user).and_then(|user| user.room(&participant.room)) {
-            if shown != participant.id && (room.aliases.len() < MAX_ALIASES || room.aliases.contains_key(&participant.id)) {
-                if participant.renamed.is_none() {
-                    room.aliases.insert(participant.id.clone(), shown.clone());
-                } else if room.aliases.contains_key(&participant.id) {
-                    room.aliases.insert(participant.id.clone(), shown.clone());
-                }
+            // A rename moves no alias of its own: whoever had none goes by the new name alone.
+            let known = room.aliases.contains_key(&participant.id);
+            let has_alias = shown != participant.id && (known || participant.renamed.is_none());
+            if has_alias && (known || room.aliases.len() < MAX_ALIASES) {
+                room.aliases.insert(participant.id.clone(), shown.clone());
             }
             if own {
                 room.nickname = shown.clone();

@@ -110,6 +110,11 @@ impl Users {
         self.by_key.get(user)
     }
 
+    /// The user of this name, with the key that needs no copy of it.
+    pub(super) fn find(&self, name: &str) -> Option<(&UserKey, &User)> {
+        self.by_key.get_key_value(name)
+    }
+
     pub(super) fn get_mut(&mut self, user: &UserKey) -> Option<&mut User> {
         self.by_key.get_mut(user)
     }
