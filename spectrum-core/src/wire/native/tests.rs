@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backend::{Outcome, Verb};
-use crate::model::{Chat, IncomingMessage, OutgoingMessage, Secret};
+use crate::model::{Chat, IncomingMessage, OutgoingMessage, PromptId, Secret};
+use crate::wire::frames::Head;
 use crate::wire::{DEFAULT_MAX_FRAME_BYTES, golden};
 
 const GOLDEN: &str = include_str!("../golden/native.txt");

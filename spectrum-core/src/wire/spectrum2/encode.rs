@@ -3,18 +3,16 @@
 use bytes::Bytes;
 use prost::Message;
 
+use super::login::not_connected;
 use super::pings::Confirmed;
 use super::room::Room;
-use super::users::{Next, Phase, User};
-use super::{MAX_PROFILES, ProfileQuestion, Spectrum2Codec, decode, timed_out};
-use crate::backend::{Answer, Event, LoginError, LoginErrorKind, OpError, OpErrorKind, Outcome, Retry, Verb};
-use crate::model::{
-    AssignmentId, Availability, Chat, ChatState, ContactDetails, ContactUpdate, JoinRoom, Nickname, OutgoingMessage, Patch,
-    Presence, ProfileUpdate, RequestId, RoomId, UserKey,
-};
+use super::words::{details, offline_buddy, outgoing, peer, status};
+use super::{MAX_PROFILES, ProfileQuestion, Spectrum2Codec, timed_out};
+use crate::backend::{Answer, Event, OpError, OpErrorKind, Outcome, Retry, Verb};
+use crate::model::{AssignmentId, Chat, ChatState, JoinRoom, Patch, Presence, ProfileUpdate, RequestId, RoomId, UserKey};
 use crate::wire::frames::{self, FrameError, Head};
-use crate::wire::native::{optional, text, write_settings};
-use crate::wire::{FromBackend, LoginRequest, ToBackend, kind, proto};
+use crate::wire::native::{optional, text};
+use crate::wire::{FromBackend, ToBackend, kind, proto};
 
 /// Frames that may wait for a user's logout to be confirmed. Beyond it requests are refused.
 const MAX_HELD: usize = 1024;
@@ -65,7 +63,7 @@ impl Spectrum2Codec {
         }
     }
 
-    fn put(&mut self, kind: i32, message: &impl Message) -> Result<(), FrameError> {
+    pub(super) fn put(&mut self, kind: i32, message: &impl Message) -> Result<(), FrameError> {
         frames::put_message(&mut self.output, Head::of(kind), message, self.max)
     }
 
@@ -78,120 +76,6 @@ impl Spectrum2Codec {
         };
         if self.put(kind::LEAVE_ROOM, &message).is_err() {
             self.counters.dropped += 1;
-        }
-    }
-
-    fn write_login(&mut self, login: &LoginRequest) {
-        if let Some(user) = self.users.get(&login.user) {
-            // The core has let go of the earlier assignment; it is logged out first if that was not said.
-            let current = user.assignment;
-            if user.phase != Phase::Leaving {
-                self.write_logout(current);
-            }
-            self.hold_login(login);
-            return;
-        }
-        self.start_login(login);
-    }
-
-    fn hold_login(&mut self, login: &LoginRequest) {
-        self.drop_held(&login.user);
-        if let Some(user) = self.users.get_mut(&login.user) {
-            user.next = Some(Next {
-                assignment: login.assignment,
-                held: vec![ToBackend::Login(Box::new(login.clone()))],
-            });
-            self.users.reserve(login.user.clone(), login.assignment);
-        }
-    }
-
-    /// Takes back a login that has not been written.
-    fn drop_held(&mut self, user: &UserKey) {
-        let Some(next) = self.users.get_mut(user).and_then(|user| user.next.take()) else {
-            return;
-        };
-        self.users.forget(next.assignment);
-        for frame in next.held {
-            if let ToBackend::Request { assignment, request, .. } = frame {
-                self.answer(assignment, request, Err(not_connected()));
-            }
-        }
-        self.ready.push_back(FromBackend::LoggedOut {
-            assignment: next.assignment,
-        });
-    }
-
-    fn start_login(&mut self, login: &LoginRequest) {
-        let message = proto::Login {
-            user: text(&login.user),
-            legacy_name: text(&login.name),
-            password: Some(login.password.as_ref().and_then(|p| text(p.expose())).unwrap_or_default()),
-            settings: Some(write_settings(&login.settings)),
-            presence: None,
-            contacts: Vec::new(),
-        };
-        if self.put(kind::LOGIN, &message).is_err() {
-            let error = LoginError::new(LoginErrorKind::Settings, "Your settings are too long to be sent.");
-            self.event(login.assignment, Event::Closed(error));
-            self.counters.dropped += 1;
-            return;
-        }
-        self.users
-            .insert(login.user.clone(), User::new(login.assignment, login.name.clone()));
-        if self.said.contacts_at_login == Some(true) && !login.contacts.is_empty() {
-            let buddies = proto::Buddies {
-                buddy: login.contacts.iter().map(|c| stored_contact(&login.user, c)).collect(),
-            };
-            if self.put(kind::BUDDIES, &buddies).is_err() {
-                self.counters.dropped += 1;
-            }
-        }
-        if login.presence.availability.is_online() && self.put_presence(&login.user, &login.presence).is_err() {
-            self.counters.dropped += 1;
-        }
-    }
-
-    fn write_logout(&mut self, assignment: AssignmentId) {
-        let Some(key) = self.users.key(assignment) else {
-            self.ready.push_back(FromBackend::LoggedOut { assignment });
-            return;
-        };
-        let Some(user) = self.users.get_mut(&key) else {
-            // A login that could not be written when its turn came.
-            self.users.forget(assignment);
-            self.ready.push_back(FromBackend::LoggedOut { assignment });
-            return;
-        };
-        if user.assignment != assignment {
-            self.drop_held(&key);
-            return;
-        }
-        if user.phase == Phase::Leaving {
-            return;
-        }
-        user.phase = Phase::Leaving;
-        let joins = user.take_joins();
-        let message = proto::Logout {
-            user: text(&key),
-            legacy_name: text(&user.name),
-        };
-        for request in joins {
-            self.answer(assignment, request, Err(not_connected()));
-        }
-        // As long as the LOGIN was, so it fits.
-        let _ = self.put(kind::LOGOUT, &message);
-        self.pings.wait(Confirmed::LoggedOut { assignment });
-    }
-
-    /// A logout is confirmed: the assignment is no more, and the next one may begin.
-    pub(super) fn logged_out(&mut self, assignment: AssignmentId) {
-        let Some(key) = self.users.key(assignment) else { return };
-        let Some(user) = self.users.remove(&key) else { return };
-        self.ready.push_back(FromBackend::LoggedOut { assignment });
-        if let Some(next) = user.next {
-            for frame in &next.held {
-                self.write(frame);
-            }
         }
     }
 
@@ -339,7 +223,7 @@ impl Spectrum2Codec {
         Ok(Then::Now(Ok(Answer::Done)))
     }
 
-    fn put_presence(&mut self, user: &UserKey, presence: &Presence) -> Result<(), FrameError> {
+    pub(super) fn put_presence(&mut self, user: &UserKey, presence: &Presence) -> Result<(), FrameError> {
         let message = proto::Status {
             user_name: text(user),
             status: Some(status(presence.availability)),
@@ -436,89 +320,5 @@ impl Spectrum2Codec {
             durable: None,
             event: Box::new(event),
         });
-    }
-}
-
-fn not_connected() -> OpError {
-    OpError::not_connected("You are not connected to the network.")
-}
-
-/// How this wire names the other side of a chat; `None` for a room.
-fn peer(chat: &Chat) -> Option<Bytes> {
-    match chat {
-        Chat::Contact(contact) => text(contact),
-        Chat::Occupant { room, nickname } => Some(occupant(room, nickname)),
-        Chat::Room(_) => None,
-    }
-}
-
-fn occupant(room: &RoomId, nickname: &Nickname) -> Bytes {
-    Bytes::from(format!("{room}/{nickname}"))
-}
-
-fn outgoing(user: &UserKey, message: &OutgoingMessage) -> proto::ConversationMessage {
-    let buddy_name = match &message.chat {
-        Chat::Contact(contact) => text(contact),
-        Chat::Room(room) => text(room),
-        Chat::Occupant { room, nickname } => Some(occupant(room, nickname)),
-    };
-    // Attachments only come from a backend here, so a file goes as its address.
-    let mut body = std::borrow::Cow::Borrowed(message.body.as_str());
-    for attachment in &message.attachments {
-        if !body.contains(&attachment.url) {
-            let body = body.to_mut();
-            if !body.is_empty() {
-                body.push('\n');
-            }
-            body.push_str(&attachment.url);
-        }
-    }
-    proto::ConversationMessage {
-        user_name: text(user),
-        buddy_name,
-        message: text(&body),
-        xhtml: optional(message.xhtml.as_ref()),
-        id: message.wants_receipt.then(|| text(&message.id)).flatten(),
-        ..proto::ConversationMessage::default()
-    }
-}
-
-/// A contact as the core names one: always with the status of somebody who is not there.
-fn offline_buddy(user: &UserKey, contact: &str) -> proto::Buddy {
-    proto::Buddy {
-        user_name: text(user),
-        buddy_name: text(contact),
-        status: Some(decode::STATUS_NONE),
-        ..proto::Buddy::default()
-    }
-}
-
-fn details(user: &UserKey, contact: &ContactDetails) -> proto::Buddy {
-    proto::Buddy {
-        alias: optional(contact.alias.as_ref()),
-        group: contact.groups.iter().filter_map(text).collect(),
-        ..offline_buddy(user, contact.id.as_str())
-    }
-}
-
-fn stored_contact(user: &UserKey, contact: &ContactUpdate) -> proto::Buddy {
-    proto::Buddy {
-        alias: contact.alias.as_set().and_then(text),
-        group: contact.groups.as_set().into_iter().flatten().filter_map(text).collect(),
-        icon_hash: contact.avatar.as_set().and_then(|hash| text(hash.as_str())),
-        blocked: contact.blocked.as_set().copied(),
-        ..offline_buddy(user, contact.id.as_str())
-    }
-}
-
-fn status(availability: Availability) -> i32 {
-    match availability {
-        Availability::Online => decode::STATUS_ONLINE,
-        Availability::Away => decode::STATUS_AWAY,
-        Availability::Chat => decode::STATUS_CHAT,
-        Availability::ExtendedAway => decode::STATUS_XA,
-        Availability::DoNotDisturb => decode::STATUS_DND,
-        Availability::Offline => decode::STATUS_NONE,
-        Availability::Invisible => decode::STATUS_INVISIBLE,
     }
 }

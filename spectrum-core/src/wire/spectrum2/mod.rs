@@ -12,11 +12,13 @@
 mod config;
 mod decode;
 mod encode;
+mod login;
 mod pings;
 mod raw_xml;
 mod room;
 mod time;
 mod users;
+mod words;
 
 #[cfg(test)]
 mod tests;
