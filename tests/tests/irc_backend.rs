@@ -11,6 +11,7 @@ use spectrum_backend_sdk::model::{
     Affiliation, Availability, Chat, ContactDetails, Form, FormAnswers, IncomingMessage, JoinRoom, OutgoingMessage, Patch,
     Presence, RequestId, Role, Shown, Standing,
 };
+use spectrum_backend_sdk::testing::{Account, Finding, Kit, check};
 use spectrum_backend_sdk::{
     Backend, Cancel, Certainty, Event, EventSink, Events, LegacySession, Login, LoginErrorKind, Op, OpErrorKind, PromptSink,
     Prompts, SessionEnded,
@@ -412,6 +413,16 @@ async fn all_verbs_work_on_inspircd_with_capabilities_sasl_and_services() {
         User::login(&strict, "bob", Some("bob-pw")).await.err(),
         Some(LoginErrorKind::Certificate)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_declared_is_done_and_nothing_else() {
+    let Some(ngircd) = needed(Ngircd::start().await) else { return };
+    let kit = Kit::start(plain(ngircd.port())).await;
+    let mut user = kit.login(Account::new("alice")).await.unwrap();
+    assert_eq!(check(&mut user, kit.info()).await, Vec::<Finding>::new());
+    user.logout().await;
+    assert_eq!(kit.stop().await, Vec::<&str>::new());
 }
 
 fn backend_without_sasl(server: &str) -> IrcBackend {

@@ -3,10 +3,12 @@
 //! The engine owns everything that is known of the connection: registration, channels, watched contacts, requests under
 //! way, lines not yet written. Its owner is the task in [`crate::connection`], which feeds it and writes what it says.
 
+mod lookups;
 mod messages;
 mod registration;
 mod requests;
 mod rooms;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -120,7 +122,7 @@ pub(crate) struct Engine {
     /// Open batches: reference, and whether it is a playback of old messages.
     batches: Vec<(Box<str>, bool)>,
     ctcp: Bucket,
-    room_list: requests::RoomList,
+    room_list: lookups::RoomList,
     started: Instant,
     heard: Instant,
     probed: bool,
@@ -157,7 +159,7 @@ impl Engine {
             effects: VecDeque::new(),
             batches: Vec::new(),
             ctcp: Bucket::new(CTCP_BURST, CTCP_PER_SECOND, now.mono),
-            room_list: requests::RoomList::default(),
+            room_list: lookups::RoomList::default(),
             started: now.mono,
             heard: now.mono,
             probed: false,

@@ -1,12 +1,11 @@
 //! What the session asks of a network, and the replies that end it. Requests under way are the engine's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use spectrum_backend_sdk::model::{
-    Affiliation, Chat, ContactId, Profile, Role, RoomId, RoomInfo, RoomSummary, Secret, Sent, Standing,
-};
+use spectrum_backend_sdk::model::{Chat, ContactId, Profile, RoomId, RoomInfo, Secret, Sent, Standing};
 use spectrum_backend_sdk::{Answer, Certainty, OpError, OpErrorKind, Outcome, Retry, VERB_DEADLINE};
 
+use super::standing::kick_line;
 use super::{Effect, Engine, Now};
 use crate::caps::Caps;
 use crate::line::{BadParam, Draft, Line};
@@ -14,25 +13,13 @@ use crate::outbox::{Confirm, RequestNo};
 use crate::text;
 
 /// How long lines may wait for their turn: what would take longer is refused at once rather than cut off half-sent.
-const PATIENCE: Duration = Duration::from_secs(VERB_DEADLINE.as_secs() * 3 / 4);
+pub(super) const PATIENCE: Duration = Duration::from_secs(VERB_DEADLINE.as_secs() * 3 / 4);
 
 /// Requests under way on one connection. The session runs at most 8 verbs at once; this is a guard, not a queue.
 const MAX_PENDING: usize = 64;
 
-/// Rooms kept of a list; the rest of it is dropped.
-const MAX_ROOMS: usize = 5_000;
-
-/// How long a list of rooms is good for.
-const LIST_AGE: Duration = Duration::from_secs(300);
-
-/// After how long a list that did not end is given up.
-const LIST_TIMEOUT: Duration = Duration::from_secs(120);
-
 /// How long to wait after the server said that it has no time.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
-
-/// Facts kept of one person.
-const MAX_NOTES: usize = 16;
 
 /// A request to one network. Names are those of the network.
 #[derive(Clone, Debug)]
@@ -129,21 +116,6 @@ pub(super) enum Op {
 pub(super) struct Pending {
     pub(super) no: RequestNo,
     pub(super) op: Op,
-}
-
-/// The list of channels: one request to the server at a time serves all who ask.
-#[derive(Debug, Default)]
-pub(super) struct RoomList {
-    running: Option<ListRun>,
-    known: Option<(Instant, Vec<RoomSummary>)>,
-}
-
-#[derive(Debug)]
-struct ListRun {
-    /// The one channel asked for, folded; `None` for all.
-    only: Option<Box<str>>,
-    rows: Vec<RoomSummary>,
-    started: Instant,
 }
 
 impl Op {
@@ -276,10 +248,8 @@ impl Engine {
                 return self.set_standing(no, &channel, &nick, standing, reason.as_deref());
             }
             Ask::List => {
-                if let Some((at, rooms)) = &self.room_list.known
-                    && now.mono < *at + LIST_AGE
-                {
-                    return Ok(Some(Answer::Rooms(rooms.clone())));
+                if let Some(rooms) = self.room_list.known(now) {
+                    return Ok(Some(Answer::Rooms(rooms.to_vec())));
                 }
                 self.pending.push_back(Pending { no, op: Op::List });
                 self.run_list(now)?;
@@ -349,7 +319,7 @@ impl Engine {
         Ok(None)
     }
 
-    fn begin(&mut self, no: RequestNo, op: Op, lines: Vec<String>, confirm: Confirm) -> Result<(), OpError> {
+    pub(super) fn begin(&mut self, no: RequestNo, op: Op, lines: Vec<String>, confirm: Confirm) -> Result<(), OpError> {
         if !self.outbox.has_room(lines.len(), PATIENCE) {
             return Err(busy());
         }
@@ -424,82 +394,6 @@ impl Engine {
                 .map_err(|_| OpError::new(OpErrorKind::NotAuthorized, "IRC passwords have no spaces."))?;
         }
         self.begin(no, Op::Join { key: folded, id }, vec![draft.finish()], Confirm::Reply)?;
-        Ok(None)
-    }
-
-    fn set_standing(
-        &mut self,
-        no: RequestNo,
-        channel: &str,
-        nick: &str,
-        standing: Standing,
-        reason: Option<&str>,
-    ) -> Result<Option<Answer>, OpError> {
-        let (key, nick_key) = (self.fold(channel), self.fold(nick));
-        let Some(room) = self.channels.get(&key) else {
-            return Err(OpError::new(OpErrorKind::NotAllowed, "You are not in this room."));
-        };
-        let Some(member) = room.members.get(&nick_key) else {
-            return Err(OpError::new(OpErrorKind::NotFound, format!("{nick} is not in this room.")));
-        };
-        if standing == Standing::Affiliation(Affiliation::Outcast) {
-            let mask = member
-                .host
-                .as_deref()
-                .map_or_else(|| format!("{nick}!*@*"), |host| format!("*!*@{host}"));
-            let ban = Draft::new("MODE").param(channel)?.param("+b")?.param(&mask)?.finish();
-            let op = Op::Kick {
-                key,
-                nick: nick_key,
-                is_ban: true,
-            };
-            self.begin(no, op, vec![ban, kick_line(channel, nick, reason)?], Confirm::Fence)?;
-            return Ok(None);
-        }
-        let has = |mode: char| self.isupport.has_prefix(mode);
-        let now: Vec<char> = member.modes(&self.isupport).collect();
-        let keep = |drop: &str| now.iter().copied().filter(|m| !drop.contains(*m)).collect::<Vec<_>>();
-        let mut then = match standing {
-            Standing::Role(Role::Moderator) => keep(""),
-            Standing::Role(Role::Participant) => keep("yYqaoh"),
-            Standing::Role(Role::Visitor)
-            | Standing::Affiliation(Affiliation::None | Affiliation::Outcast | Affiliation::Member) => Vec::new(),
-            Standing::Affiliation(Affiliation::Owner) => keep(""),
-            Standing::Affiliation(Affiliation::Admin) => keep("q"),
-        };
-        let wanted = match standing {
-            Standing::Role(Role::Moderator)
-                if !now.is_empty() && now.iter().any(|m| self.isupport.rank(*m) <= self.isupport.rank('o')) =>
-            {
-                None
-            }
-            Standing::Role(Role::Moderator) => Some(if has('h') { 'h' } else { 'o' }),
-            Standing::Role(Role::Participant) if room.modes.moderated => Some('v'),
-            Standing::Role(Role::Participant | Role::Visitor) => None,
-            Standing::Affiliation(Affiliation::Owner) => Some(if has('q') { 'q' } else { 'o' }),
-            Standing::Affiliation(Affiliation::Admin) => Some('o'),
-            Standing::Affiliation(Affiliation::Member) => Some('v'),
-            Standing::Affiliation(Affiliation::None | Affiliation::Outcast) => None,
-        };
-        then.extend(wanted.filter(|m| !then.contains(m)));
-        if standing == Standing::Role(Role::Visitor) && !room.modes.moderated {
-            return Err(OpError::new(
-                OpErrorKind::NotAllowed,
-                "Everybody may speak in this room as long as it is not moderated (+m).",
-            ));
-        }
-        let mut changes: Vec<(char, char)> = now.iter().filter(|m| !then.contains(m)).map(|m| ('-', *m)).collect();
-        changes.extend(then.iter().filter(|m| !now.contains(m)).map(|m| ('+', *m)));
-        if changes.is_empty() {
-            return Ok(Some(Answer::Done));
-        }
-        let mut lines = Vec::new();
-        for some in changes.chunks(self.isupport.modes.max(1)) {
-            let letters: String = some.iter().flat_map(|(sign, mode)| [*sign, *mode]).collect();
-            let draft = Draft::new("MODE").param(channel)?.param(&letters)?;
-            lines.push(some.iter().try_fold(draft, |draft, _| draft.param(nick))?.finish());
-        }
-        self.begin(no, Op::Modes { key, nick: nick_key }, lines, Confirm::Fence)?;
         Ok(None)
     }
 
@@ -594,7 +488,7 @@ impl Engine {
         });
         let Some(pending) = meant else {
             if matches!(numeric, 263 | 416) {
-                self.room_list.running = None;
+                self.room_list.give_up();
             }
             return;
         };
@@ -618,7 +512,7 @@ impl Engine {
                     self.outbox.push_silent(draft.finish());
                 }
             }
-            Op::List | Op::Info { .. } => self.room_list.running = None,
+            Op::List | Op::Info { .. } => self.room_list.give_up(),
             Op::Join { .. }
             | Op::Leave { .. }
             | Op::Topic { .. }
@@ -646,164 +540,10 @@ impl Engine {
             None => self.notice(text),
         }
     }
-
-    /// Starts the next list that somebody waits for, unless one is under way.
-    fn run_list(&mut self, now: Now) -> Result<(), OpError> {
-        if self
-            .room_list
-            .running
-            .as_ref()
-            .is_some_and(|run| now.mono < run.started + LIST_TIMEOUT)
-        {
-            return Ok(());
-        }
-        let next = self.pending.iter().find_map(|p| {
-            if let Op::Info { key } = &p.op {
-                return Some((p.no, Some(key.clone())));
-            }
-            matches!(p.op, Op::List).then_some((p.no, None))
-        });
-        let Some((no, only)) = next else { return Ok(()) };
-        let line = match &only {
-            Some(channel) => Draft::new("LIST").param(channel)?.finish(),
-            None => "LIST".to_owned(),
-        };
-        if !self.outbox.has_room(1, PATIENCE) {
-            self.pending.retain(|p| p.no != no);
-            return Err(busy());
-        }
-        self.outbox.push(no, vec![line], Confirm::Reply);
-        self.room_list.running = Some(ListRun {
-            only,
-            rows: Vec::new(),
-            started: now.mono,
-        });
-        Ok(())
-    }
-
-    /// A line of a list of channels: 321, 322 `me #room 12 :[+nt] topic`, 323.
-    pub(super) fn list_line(&mut self, numeric: u16, line: &Line<'_>, now: Now) {
-        let Some(run) = &mut self.room_list.running else { return };
-        if numeric == 322 {
-            if run.rows.len() < MAX_ROOMS && self.isupport.is_channel(line.param(1)) {
-                let topic = text::clean(line.param(3));
-                // Some servers put the modes in front.
-                let topic = topic
-                    .strip_prefix("[+")
-                    .and_then(|t| t.split_once(']'))
-                    .map_or(&*topic, |(_, t)| t)
-                    .trim();
-                run.rows.push(RoomSummary {
-                    id: self.scope.room(line.param(1)),
-                    name: Some(line.param(1).to_owned()),
-                    occupants: line.param(2).parse().ok(),
-                    subject: (!topic.is_empty()).then(|| topic.to_owned()),
-                });
-            }
-            return;
-        }
-        if numeric != 323 {
-            return;
-        }
-        let Some(run) = self.room_list.running.take() else { return };
-        if let Some(only) = run.only {
-            let found = run
-                .rows
-                .iter()
-                .find(|r| r.name.as_deref().is_some_and(|n| *self.isupport.casemap.fold(n) == *only));
-            let outcome = match found {
-                Some(row) => Ok(Answer::RoomInfo(RoomInfo {
-                    name: row.name.clone(),
-                    subject: row.subject.clone(),
-                    occupants: row.occupants,
-                    ..RoomInfo::default()
-                })),
-                None => Err(OpError::new(OpErrorKind::NotFound, "There is no such room, or it is hidden.")),
-            };
-            self.finish_all(|op| matches!(op, Op::Info { key } if *key == only), &outcome);
-        } else {
-            let outcome = Ok(Answer::Rooms(run.rows.clone()));
-            self.room_list.known = Some((now.mono, run.rows));
-            self.finish_all(|op| matches!(op, Op::List), &outcome);
-        }
-        // Whoever asked for something else meanwhile; a queue without room refuses them.
-        while let Err(error) = self.run_list(now) {
-            if let Some(no) = self
-                .pending
-                .iter()
-                .find(|p| matches!(p.op, Op::List | Op::Info { .. }))
-                .map(|p| p.no)
-            {
-                self.finish(no, Err(error));
-            }
-        }
-    }
-
-    /// A line about a person: 311 name, 312 server, 313 operator, 317 idle, 319 channels, 330 account, 301 away, 318 end.
-    pub(super) fn whois_line(&mut self, numeric: u16, line: &Line<'_>) {
-        let key = self.fold(line.param(1));
-        let asked = self.pending.iter_mut().find_map(|p| {
-            let Op::Whois { nick, profile, found } = &mut p.op else {
-                return None;
-            };
-            (*nick == key).then_some((p.no, profile, found))
-        });
-        let Some((no, profile, found)) = asked else { return };
-        let last = text::clean(line.last()).into_owned();
-        let mut note = |label: &str, value: String| {
-            if profile.notes.len() < MAX_NOTES && !value.is_empty() {
-                profile.notes.push((label.to_owned(), value));
-            }
-        };
-        match numeric {
-            311 => {
-                *found = true;
-                note("Address", format!("{}@{}", line.param(2), line.param(3)));
-                profile.nickname = Some(line.param(1).to_owned());
-                profile.full_name = (!last.is_empty()).then_some(last);
-            }
-            301 => note("Away", last),
-            312 => note("Server", line.param(2).to_owned()),
-            313 | 335 | 671 => note("Status", last),
-            317 => {
-                if let Ok(seconds) = line.param(2).parse::<u64>() {
-                    note("Idle", idle(seconds));
-                }
-            }
-            319 => note("Rooms", last),
-            330 => note("Account", line.param(2).to_owned()),
-            318 => {
-                let outcome = if *found {
-                    Ok(Answer::Profile(std::mem::take(&mut **profile)))
-                } else {
-                    Err(OpError::new(OpErrorKind::NotFound, "There is nobody of this name."))
-                };
-                self.finish(no, outcome);
-            }
-            _ => {}
-        }
-    }
 }
 
-fn busy() -> OpError {
+pub(super) fn busy() -> OpError {
     OpError::new(OpErrorKind::RateLimited, "Too much is waiting to be sent to IRC already.").retry(Retry::After(TRY_AGAIN))
-}
-
-fn kick_line(channel: &str, nick: &str, reason: Option<&str>) -> Result<String, BadParam> {
-    let draft = Draft::new("KICK").param(channel)?.param(nick)?;
-    Ok(match reason.map(text::clean).filter(|r| !r.is_empty()) {
-        Some(reason) => draft.trailing(&reason).finish(),
-        None => draft.finish(),
-    })
-}
-
-fn idle(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
 }
 
 /// What an error numeric says in the words of the core.
