@@ -28,7 +28,9 @@ pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option
             if let Some(room) = rooms.by_id(cx, &subject.room) {
                 room.subject = Some(subject);
                 if room.state == State::Joined {
-                    let message = show::subject(room, cx);
+                    let mut message = show::subject(room, cx);
+                    // It changes now; the time of it is for who joins later.
+                    message.payloads.clear();
                     show::message_to_viewers(room, &message, cx);
                 }
             }

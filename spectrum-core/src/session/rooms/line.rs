@@ -415,7 +415,7 @@ pub(super) fn from_network(rooms: &mut Rooms, cx: &mut Cx<'_>, line: IncomingMes
     room.remember(at, kept);
 }
 
-fn groupchat(room: &Room, cx: &Cx<'_>, line: &IncomingMessage) -> Message {
+fn groupchat(room: &Room, cx: &mut Cx<'_>, line: &IncomingMessage) -> Message {
     let by = show::room_jid(room, cx);
     let mut message = Message::new_with_type(MessageType::Groupchat, None);
     message.from = Some(match &line.nickname {

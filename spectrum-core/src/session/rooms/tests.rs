@@ -213,6 +213,7 @@ fn a_join_shows_the_others_then_oneself_then_history_then_the_subject() {
     stage.event(Event::Occupant(Occupant::new(ROOM.into(), "me")));
     let mut old = IncomingMessage::new(Chat::Room(ROOM.into()), "old").by("op");
     old.timestamp = Some(Timestamp::from_secs(900_000_000));
+    old.id = Some("n1".into());
     stage.event(Event::Message(old));
     stage.event(Event::Occupant(op()));
     assert_eq!(stage.seen(), [""; 0]);
@@ -222,8 +223,8 @@ fn a_join_shows_the_others_then_oneself_then_history_then_the_subject() {
         [
             OP,
             ME,
-            "<message from='#r@net.example/op' to='u@example/laptop' type='groupchat'><body>old</body>\
-             <delay xmlns='urn:xmpp:delay' from='#r@net.example' stamp='1998-07-09T16:00:00.000Z'/></message>",
+            "<message from='#r@net.example/op' id='n1' to='u@example/laptop' type='groupchat'><body>old</body>\
+             <stanza-id xmlns='urn:xmpp:sid:0' by='#r@net.example' id='n1'/><delay xmlns='urn:xmpp:delay' from='#r@net.example' stamp='1998-07-09T16:00:00.000Z'/></message>",
             "<message from='#r@net.example/op' to='u@example/laptop' type='groupchat'><subject>S</subject></message>",
         ]
     );
