@@ -54,14 +54,23 @@ pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOpti
             Some(Err(wrong)) => return Err(RunError::Config(format!("backend.options: {wrong}"))),
             None => {
                 let known = builtins.names().join(", ");
-                let known = if known.is_empty() { "none is part of this binary; give a command".to_owned() } else { known };
-                return Err(RunError::Config(format!("backend.builtin = \"{name}\": there is no such backend here ({known})")));
+                let known = if known.is_empty() {
+                    "none is part of this binary; give a command".to_owned()
+                } else {
+                    known
+                };
+                return Err(RunError::Config(format!(
+                    "backend.builtin = \"{name}\": there is no such backend here ({known})"
+                )));
             }
         },
-        None => BackendSource::Command { command: config.backend.command.clone(), wire: match config.backend.wire {
+        None => BackendSource::Command {
+            command: config.backend.command.clone(),
+            wire: match config.backend.wire {
                 config::Wire::Native => Wire::Native,
                 config::Wire::Spectrum2 => Wire::Spectrum2,
-            } },
+            },
+        },
     };
     let runtime_dir = runtime_dir(config);
     if matches!(source, BackendSource::Command { .. }) {
@@ -72,26 +81,51 @@ pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOpti
         options.users_per_backend = config.backend.users_per_backend as usize;
     }
     options.min_spare = config.backend.min_spare as usize;
-    options.options = config.backend.options.flatten().into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
+    options.options = config
+        .backend
+        .options
+        .flatten()
+        .into_iter()
+        .map(|(key, value)| (key, Secret::new(value)))
+        .collect();
     options.identity = Identity {
         name: config.identity.name.clone().unwrap_or_else(|| config.jid.as_str().to_owned()),
         category: config.identity.category.clone(),
         network_type: config.identity.kind.clone().unwrap_or_default(),
     };
     options.max_frame_bytes = usize::try_from(config.backend.max_frame_bytes.0).unwrap_or(usize::MAX);
+    // With storage there is a private directory that outlives a run; without it nothing is written.
+    if config.storage_url().is_some() {
+        options.info_cache = config
+            .storage
+            .key_file
+            .parent()
+            .map(|directory| directory.join("network.json"));
+    }
     Ok(options)
 }
 
 /// Where sockets and generated files of the instance are: beside the control socket.
 fn runtime_dir(config: &Config) -> PathBuf {
-    config.control.socket.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    config
+        .control
+        .socket
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 fn make_private(directory: &Path) -> Result<(), RunError> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        RunError::Config(format!("control.socket: the directory {} cannot be made: {error}", directory.display()))
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| {
+            RunError::Config(format!(
+                "control.socket: the directory {} cannot be made: {error}",
+                directory.display()
+            ))
+        })
 }
 
 /// How long a session of a gateway outlives the last resource.

@@ -13,7 +13,7 @@ use tracing::{Instrument, info, info_span};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::admin::UserStatus;
-use crate::face::{Face, UserIn};
+use crate::face::{Face, To, UserIn};
 use crate::main_process::MainProcess;
 use crate::model::{LegacyName, Secret, UserKey};
 use crate::session::{CloseReason, Input, SessionSeed, Ticket};
@@ -211,10 +211,16 @@ impl Router {
     /// Sessions as an administrator sees them, by user: those after `after`, at most `limit`.
     pub fn page(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus> {
         let sessions = self.sessions();
-        let mut users: Vec<&UserKey> = sessions.keys().filter(|user| after.is_none_or(|after| *user > after)).collect();
+        let mut users: Vec<&UserKey> = sessions
+            .keys()
+            .filter(|user| after.is_none_or(|after| *user > after))
+            .collect();
         users.sort_unstable();
         users.truncate(limit);
-        users.into_iter().filter_map(|user| sessions.get(user).map(|entry| entry.gauges.status(user))).collect()
+        users
+            .into_iter()
+            .filter_map(|user| sessions.get(user).map(|entry| entry.gauges.status(user)))
+            .collect()
     }
 
     /// Ends all sessions and waits until they are over, at most for `grace`. New ones are begun only before it is called.
@@ -287,6 +293,11 @@ impl Registered {
             Some(_) => DefinedCondition::RecipientUnavailable,
             None => DefinedCondition::InternalServerError,
         };
+        let to_transport = input.to == To::Transport && matches!(input.stanza, Stanza::Presence(_));
+        if to_transport && self.over == Some(CloseReason::NotRegistered) {
+            // Servers show some transports everybody who goes online; that asks for nothing.
+            return;
+        }
         let available = matches!(&input.stanza, Stanza::Presence(p) if p.type_ == xmpp_parsers::presence::Type::None);
         match (
             available && self.over == Some(CloseReason::Offline),

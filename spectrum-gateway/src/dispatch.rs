@@ -19,6 +19,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use crate::gateway::display_name;
 use crate::clock;
 use crate::face::GatewayFace;
 use crate::link::{Handler, Outbox};
@@ -214,9 +215,11 @@ impl Dispatch {
     fn serve(&self, iq: &Iq) {
         let info = self.main.info();
         let identity = &self.config.identity;
+        // Asked for anew: the first backend may have said what the network is since the start.
+        let name = display_name(&self.config, info.as_deref());
         let cx = ServiceCx {
             transport: &self.config.jid,
-            name: &self.name,
+            name: &name,
             category: &identity.category,
             kind: identity
                 .kind

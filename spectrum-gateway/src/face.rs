@@ -132,14 +132,9 @@ impl Face for GatewayFace {
                 }
                 stanzas.push(presence.into());
             }
-            UserOut::NotRegistered => {
-                let mut presence = self.presence(view, PresenceType::Error, None);
-                let text = format!("You are not registered with {}.", self.name);
-                presence
-                    .payloads
-                    .push(error(DefinedCondition::RegistrationRequired, &text).into());
-                stanzas.push(presence.into());
-            }
+            // A server that grants presence (XEP-0356) shows us everybody who goes online: most are none of ours, and an
+            // error would answer what nobody asked. Stanzas that do ask for something are answered one by one.
+            UserOut::NotRegistered => {}
         }
     }
 

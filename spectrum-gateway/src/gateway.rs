@@ -318,7 +318,7 @@ fn run_error(failed: &LinkError) -> RunError {
 }
 
 /// The name people see: configured, else the network's, else the transport's JID.
-fn display_name(config: &Config, info: Option<&BackendInfo>) -> String {
+pub(crate) fn display_name(config: &Config, info: Option<&BackendInfo>) -> String {
     config
         .identity
         .name

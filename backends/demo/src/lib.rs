@@ -8,12 +8,14 @@ mod network;
 mod people;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use spectrum_backend_sdk::model::{
     Availability, Capability, CaseMapping, Chat, ChatState, ContactId, IncomingMessage, JoinRoom, Joined, MessageId, Nickname,
     OutgoingMessage, Presence, Profile, RoomId, RoomInfo, RoomSummary, Sent,
 };
+use spectrum_backend_sdk::tasks::Tasks;
 use spectrum_backend_sdk::{
     Backend, BackendInfo, Event, Events, LegacySession, Login, LoginError, LoginErrorKind, Op, OpError, OpErrorKind, OpResult,
 };
@@ -24,6 +26,8 @@ use network::{Network, Shared};
 pub const LOBBY: &str = "lobby";
 /// The contact that repeats what it is told.
 pub const ECHO: &str = "echo";
+/// How long `ada` thinks before she speaks in a room.
+const THINKING: Duration = Duration::from_millis(300);
 /// The contact that answers.
 pub const ADA: &str = "ada";
 
@@ -32,6 +36,7 @@ pub const ADA: &str = "ada";
 pub struct Demo {
     network: Shared,
     password: Option<Arc<str>>,
+    tasks: Tasks,
 }
 
 impl Default for Demo {
@@ -46,6 +51,7 @@ impl Demo {
         Self {
             network: Network::shared(),
             password: None,
+            tasks: Tasks::new(),
         }
     }
 
@@ -54,6 +60,7 @@ impl Demo {
         Self {
             network: Network::shared(),
             password: Some(password.into()),
+            tasks: Tasks::new(),
         }
     }
 }
@@ -102,6 +109,7 @@ impl Backend for Demo {
             name,
             seat,
             events: events.clone(),
+            tasks: self.tasks.clone(),
         };
         for contact in contacts {
             // The session is over already if nobody listens; its `logout` follows.
@@ -120,6 +128,7 @@ struct Session {
     name: ContactId,
     seat: u64,
     events: Events,
+    tasks: Tasks,
 }
 
 impl Session {
@@ -172,7 +181,13 @@ impl LegacySession for Session {
                 if let Some(answer) = people::answer_in_room(&message.body, nickname.as_str()) {
                     let mut line = IncomingMessage::new(message.chat.clone(), answer).by(ADA);
                     line.id = Some(self.network.next_id());
-                    self.network.to_room(room, None, Event::Message(line)).await;
+                    let (network, room) = (Arc::clone(&self.network), room.clone());
+                    // Said after the line it answers has come back.
+                    let answering = async move {
+                        tokio::time::sleep(THINKING).await;
+                        network.to_room(&room, None, Event::Message(line)).await;
+                    };
+                    drop(self.tasks.spawn("ada", tracing::Span::none(), answering));
                 }
             }
             Chat::Occupant { room, nickname } => {
