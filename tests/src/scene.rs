@@ -67,11 +67,14 @@ impl Network {
     /// The options of the IRC backend for it.
     fn options(&self) -> String {
         match self {
-            Self::Ngircd(server) => format!("server = \"127.0.0.1:{}\"\ntls = false\n", server.port()),
+            Self::Ngircd(server) => format!(
+                "server = \"127.0.0.1:{}\"\ntls = false\nmax_messages_per_second = 1000\n",
+                server.port()
+            ),
             // Its authority is no public one.
             Self::Inspircd(server) => {
                 format!(
-                    "server = \"127.0.0.1:{}\"\ntls = true\ntls_verify = false\nsasl = true\n",
+                    "server = \"127.0.0.1:{}\"\ntls = true\ntls_verify = false\nsasl = true\nmax_messages_per_second = 1000\n",
                     server.tls_port()
                 )
             }
@@ -211,7 +214,20 @@ impl Server {
 /// Registers a client's user with the gateway by the form it is offered (XEP-0077), subscribes both ways, and waits until
 /// the transport is there.
 pub async fn register(client: &mut Foreign) {
-    let offered = client.request("get", TRANSPORT, "<query xmlns='jabber:iq:register'/>").await;
+    let ask = "<query xmlns='jabber:iq:register'/>";
+    let mut offered = client.request("get", TRANSPORT, ask).await;
+    // Until the first backend is up, nobody knows what a registration needs.
+    let wait = |s: &Element| {
+        s.get_child("error", "jabber:client")
+            .is_some_and(|error| error.attr("type") == Some("wait"))
+    };
+    for _ in 0..200 {
+        if !wait(&offered) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        offered = client.request("get", TRANSPORT, ask).await;
+    }
     let form = offered
         .get_child("query", "jabber:iq:register")
         .unwrap_or_else(|| panic!("no form: {offered:?}"));

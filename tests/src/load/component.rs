@@ -173,11 +173,7 @@ impl Run {
         let mut seen = vec![0_usize; self.users];
         while online < self.users {
             while registered < self.users && registered < online + REGISTERING {
-                let query = format!(
-                    "<iq type='set' id='r{registered}' from='u{registered}@localhost/load' to='{TRANSPORT}'>\
-                     <query xmlns='jabber:iq:register'><username>u{registered}</username><password>pw</password></query></iq>"
-                );
-                self.link.queue(&query);
+                self.link.queue(&registration(registered));
                 registered += 1;
             }
             let stanza = self.next().await?;
@@ -187,6 +183,12 @@ impl Run {
             };
             let (from, kind) = (attribute(&stanza, "from").unwrap_or_default(), attribute(&stanza, "type"));
             if stanza.starts_with("<iq") && attribute(&stanza, "id") == Some(&format!("r{user}")) {
+                if kind != Some("result") && stanza.contains("type='wait'") && online == 0 {
+                    // The first backend is not up yet.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    self.link.queue(&registration(user));
+                    continue;
+                }
                 if kind != Some("result") {
                     return Err(Failure::new(format!("could not register: {stanza}")));
                 }
@@ -232,4 +234,11 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn registration(user: usize) -> String {
+    format!(
+        "<iq type='set' id='r{user}' from='u{user}@localhost/load' to='{TRANSPORT}'>\
+         <query xmlns='jabber:iq:register'><username>u{user}</username><password>pw</password></query></iq>"
+    )
 }

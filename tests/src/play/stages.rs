@@ -1,7 +1,7 @@
 //! The two stages: a gateway in front of a component host of ours, and a server with raw clients. Both run the real
 //! programs with the echo backend of `examples/`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ const PASSWORD: &str = "legacy-pw";
 const WAITING: usize = 4096;
 /// How long an expected stanza may take, also on a busy machine.
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// Between two tries of what the transport cannot do yet.
+const RETRY_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A gateway whose XMPP server is this test.
 #[derive(Debug)]
@@ -139,19 +141,34 @@ impl GatewayStage {
     async fn register(&self, person: &mut dyn Person, user: &str) -> Outcome<()> {
         let fields = format!("<username>{}</username><password>{PASSWORD}</password>", escape(user));
         let query = format!("<query xmlns='jabber:iq:register'>{fields}</query>");
-        person
-            .send(&format!("<iq type='set' id='register' to='{TRANSPORT}'>{query}</iq>"))
-            .await?;
+        let deadline = tokio::time::Instant::now() + WITHIN;
         loop {
-            let stanza = person.receive().await?;
-            if stanza.name() == "iq" && stanza.attr("id") == Some("register") {
-                return match stanza.attr("type") {
-                    Some("result") => Ok(()),
-                    _ => Err(Failure::new(format!("could not register: {}", text(&stanza)))),
-                };
+            person
+                .send(&format!("<iq type='set' id='register' to='{TRANSPORT}'>{query}</iq>"))
+                .await?;
+            let answer = loop {
+                let stanza = person.receive().await?;
+                if stanza.name() == "iq" && stanza.attr("id") == Some("register") {
+                    break stanza;
+                }
+            };
+            if answer.attr("type") == Some("result") {
+                return Ok(());
             }
+            if !asks_to_wait(&answer) || tokio::time::Instant::now() > deadline {
+                return Err(Failure::new(format!("could not register: {}", text(&answer))));
+            }
+            tokio::time::sleep(RETRY_EVERY).await;
         }
     }
+}
+
+/// Whether an error says that the same request will succeed later: until the first backend is up, nobody knows what a
+/// registration needs.
+fn asks_to_wait(answer: &Element) -> bool {
+    answer
+        .get_child("error", "jabber:client")
+        .is_some_and(|error| error.attr("type") == Some("wait"))
 }
 
 /// The `[backend]` part of a configuration: a network that echoes, of `examples/`, over the native wire.
@@ -286,6 +303,7 @@ impl Stage for GatewayStage {
         let mut person = Hosted {
             jid,
             stanzas,
+            earlier: VecDeque::new(),
             writer: Arc::clone(&self.writer),
             people: Arc::clone(&self.people),
         };
@@ -294,15 +312,20 @@ impl Stage for GatewayStage {
         }
         if log_in {
             person.send("<presence/>").await?;
+            let mut earlier = VecDeque::new();
             loop {
                 let stanza = person
                     .receive()
                     .await
                     .map_err(|e| e.while_doing("waiting for the transport's presence"))?;
-                if stanza.name() == "presence" && stanza.attr("from") == Some(TRANSPORT) && stanza.attr("type").is_none() {
+                let is_transport =
+                    stanza.name() == "presence" && stanza.attr("from") == Some(TRANSPORT) && stanza.attr("type").is_none();
+                earlier.push_back(stanza);
+                if is_transport {
                     break;
                 }
             }
+            person.earlier = earlier;
         }
         Ok(Box::new(person))
     }
@@ -312,6 +335,8 @@ impl Stage for GatewayStage {
 struct Hosted {
     jid: String,
     stanzas: mpsc::Receiver<Element>,
+    // Came while somebody waited for something else.
+    earlier: VecDeque<Element>,
     writer: Arc<Mutex<OwnedWriteHalf>>,
     people: People,
 }
@@ -346,6 +371,9 @@ impl Person for Hosted {
     }
 
     async fn receive(&mut self) -> Outcome<Element> {
+        if let Some(stanza) = self.earlier.pop_front() {
+            return Ok(stanza);
+        }
         match tokio::time::timeout(WITHIN, self.stanzas.recv()).await {
             Ok(Some(stanza)) => Ok(stanza),
             Ok(None) => Err("the gateway's stream ended".into()),
