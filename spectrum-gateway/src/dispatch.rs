@@ -19,10 +19,10 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
-use crate::gateway::display_name;
 use crate::clock;
 use crate::face::GatewayFace;
 use crate::link::{Handler, Outbox};
+use crate::naming::Naming;
 use crate::presence::PresenceCx;
 use crate::privilege::Grants;
 use crate::probe::Prober;
@@ -32,7 +32,7 @@ use crate::roster::{RosterKeeper, contact, is_push};
 /// Sends each stanza where it belongs.
 pub(crate) struct Dispatch {
     pub(crate) config: Arc<Config>,
-    pub(crate) name: String,
+    pub(crate) naming: Naming,
     pub(crate) face: Arc<GatewayFace>,
     pub(crate) main: Arc<dyn MainProcess>,
     pub(crate) router: Router,
@@ -170,7 +170,8 @@ impl Dispatch {
     fn not_logged_in(&self, stanza: &Stanza) -> Option<Stanza> {
         let text = format!(
             "You are not logged in to {}: register with {} first, or go online.",
-            self.name, self.config.jid
+            self.naming.name(),
+            self.config.jid
         );
         stanza.error_reply(error(DefinedCondition::RecipientUnavailable, &text))
     }
@@ -213,10 +214,8 @@ impl Dispatch {
     }
 
     fn serve(&self, iq: &Iq) {
-        let info = self.main.info();
+        let (info, name) = (self.main.info(), self.naming.name());
         let identity = &self.config.identity;
-        // Asked for anew: the first backend may have said what the network is since the start.
-        let name = display_name(&self.config, info.as_deref());
         let cx = ServiceCx {
             transport: &self.config.jid,
             name: &name,

@@ -15,20 +15,25 @@ use xmpp_parsers::presence::{Presence, Show, Type as PresenceType};
 use xmpp_parsers::roster::{Ask, Group, Item, Roster, Subscription};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use crate::naming::Naming;
 use crate::privilege;
 
 /// The face of a component.
 pub struct GatewayFace {
     config: Arc<Config>,
     transport: Jid,
-    name: String,
+    naming: Naming,
 }
 
 impl GatewayFace {
     /// For the instance of this configuration.
-    pub fn new(config: Arc<Config>, name: String) -> Self {
+    pub fn new(config: Arc<Config>, naming: Naming) -> Self {
         let transport = config.jid.clone().into();
-        Self { config, transport, name }
+        Self {
+            config,
+            transport,
+            naming,
+        }
     }
 
     fn reject(stanza: &Stanza, condition: DefinedCondition, text: &str) -> Read {
@@ -113,7 +118,7 @@ impl Face for GatewayFace {
                 stanzas.push(subscribe(&contact, to(), name, text).into());
             }
             UserOut::LoginFailed { error: failed, retrying } => {
-                let text = login_text(&self.name, &failed, retrying);
+                let text = login_text(&self.naming.name(), &failed, retrying);
                 let mut presence = self.presence(view, PresenceType::Error, None);
                 presence.payloads.push(error(login_condition(failed.kind), &text).into());
                 stanzas.push(presence.into());

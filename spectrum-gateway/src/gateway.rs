@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use jid::BareJid;
 use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
 use spectrum_core::assembly::{gateway_linger, session_seed};
-use spectrum_core::backend::BackendInfo;
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::face::Face as _;
 use spectrum_core::instance::{Instance, RunError, Shutdown, Status};
@@ -26,6 +25,7 @@ use xmpp_parsers::ns;
 use crate::dispatch::Dispatch;
 use crate::face::GatewayFace;
 use crate::link::{Connect, Link, LinkError, LinkParts, Outbox, TcpConnect};
+use crate::naming::Naming;
 use crate::outlet::GatewayOutlet;
 use crate::probe::Prober;
 use crate::registration::{Registrar, RegistrarParts, RegistrationError, Submission};
@@ -85,16 +85,15 @@ impl Gateway {
             .secret
             .clone()
             .ok_or_else(|| RunError::Config("gateway.secret is missing".to_owned()))?;
-        let info = main.info();
-        let name = display_name(&config, info.as_deref());
+        let naming = Naming::new(Arc::clone(&config), Arc::clone(&main));
         let outbox = Arc::new(Outbox::new());
         let keeper = Arc::new(RosterKeeper::new(
             config.jid.clone(),
-            name.clone(),
+            naming.clone(),
             Arc::clone(&outbox),
             Arc::clone(&store),
         ));
-        let face = Arc::new(GatewayFace::new(Arc::clone(&config), name.clone()));
+        let face = Arc::new(GatewayFace::new(Arc::clone(&config), naming.clone()));
         let seed = session_seed(&config, &*main, face.traits(), gateway_linger(&config));
         let router = Router::new(RouterParts {
             seed,
@@ -109,7 +108,7 @@ impl Gateway {
         });
         let registrar = Registrar::new(RegistrarParts {
             config: Arc::clone(&config),
-            name: name.clone(),
+            naming: naming.clone(),
             main: Arc::clone(&main),
             store: Arc::clone(&store),
             router: router.clone(),
@@ -127,7 +126,7 @@ impl Gateway {
         };
         let dispatch = Dispatch {
             config: Arc::clone(&config),
-            name,
+            naming,
             face,
             main: Arc::clone(&main),
             router: router.clone(),
@@ -315,14 +314,4 @@ fn control_error(failed: &RegistrationError) -> ControlError {
 
 fn run_error(failed: &LinkError) -> RunError {
     RunError::Unreachable(failed.to_string())
-}
-
-/// The name people see: configured, else the network's, else the transport's JID.
-pub(crate) fn display_name(config: &Config, info: Option<&BackendInfo>) -> String {
-    config
-        .identity
-        .name
-        .clone()
-        .or_else(|| info.map(|info| info.name.clone()))
-        .unwrap_or_else(|| config.jid.to_string())
 }

@@ -10,6 +10,7 @@ pub mod face;
 mod gateway;
 mod launch;
 pub mod link;
+pub mod naming;
 mod outlet;
 mod presence;
 pub mod privilege;

@@ -1,16 +1,38 @@
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use minidom::Element;
+use spectrum_core::backend::BackendInfo;
 use spectrum_core::face::RosterChange;
+use spectrum_core::main_process::{AssignError, Assignment, MainProcess, PoolStatus, SessionInbox};
 
 use super::*;
 
+/// A main process without a backend.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl MainProcess for Nowhere {
+    async fn assign(&self, _: &UserKey, _: Arc<dyn SessionInbox>) -> Result<Assignment, AssignError> {
+        Err(AssignError::Stopping)
+    }
+    fn info(&self) -> Option<Arc<BackendInfo>> {
+        None
+    }
+    fn status(&self) -> PoolStatus {
+        panic!("a face asks for no status")
+    }
+    async fn stop(&self, _: Duration) {}
+}
+
 fn face() -> GatewayFace {
     let config = Config::from_toml(
-        "mode = \"gateway\"\njid = \"irc.localhost\"\n[gateway]\nsecret = \"s\"\n[backend]\ncommand = [\"x\"]\n[registration]\nallow = [\"localhost\"]\n",
+        "mode = \"gateway\"\njid = \"irc.localhost\"\n[identity]\nname = \"IRC\"\n[gateway]\nsecret = \"s\"\n[backend]\ncommand = [\"x\"]\n[registration]\nallow = [\"localhost\"]\n",
     )
     .unwrap();
-    GatewayFace::new(Arc::new(config), "IRC".to_owned())
+    let config = Arc::new(config);
+    GatewayFace::new(Arc::clone(&config), Naming::new(config, Arc::new(Nowhere)))
 }
 
 fn stanza(xml: &str) -> Stanza {

@@ -27,6 +27,7 @@ use xmpp_parsers::presence::Presence;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::link::Outbox;
+use crate::naming::Naming;
 use crate::roster::{Clean, RosterKeeper};
 
 pub use form::{FormError, Submission};
@@ -41,7 +42,7 @@ pub struct Registrar(Arc<Parts>);
 
 struct Parts {
     config: Arc<Config>,
-    name: String,
+    naming: Naming,
     main: Arc<dyn MainProcess>,
     store: Arc<dyn Store>,
     sessions: RegisteredSessions,
@@ -57,7 +58,7 @@ pub struct RegistrarParts {
     /// The configuration.
     pub config: Arc<Config>,
     /// The transport's name for people.
-    pub name: String,
+    pub naming: Naming,
     /// Who knows the network.
     pub main: Arc<dyn MainProcess>,
     /// Where registrations are kept.
@@ -98,7 +99,7 @@ impl Registrar {
     pub fn new(parts: RegistrarParts) -> Self {
         let RegistrarParts {
             config,
-            name,
+            naming,
             main,
             store,
             router,
@@ -110,7 +111,7 @@ impl Registrar {
         let busy = Mutex::default();
         Self(Arc::new(Parts {
             config,
-            name,
+            naming,
             main,
             store,
             sessions,
@@ -174,7 +175,7 @@ impl Registrar {
     async fn answer_get(&self, user: &BareJid) -> Result<minidom::Element, RegistrationError> {
         let info = self.info()?;
         let registration = self.0.store.load_registration(&UserKey::from(user.as_str())).await?;
-        Ok(form::question(&info, &self.0.name, registration.as_ref()))
+        Ok(form::question(&info, &self.0.naming.name(), registration.as_ref()))
     }
 
     async fn save(&self, user: &BareJid, submission: Submission) -> Result<(), RegistrationError> {

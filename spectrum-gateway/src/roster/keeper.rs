@@ -20,9 +20,10 @@ use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::roster::Roster;
 
 use super::plan::{Plan, Situation, Step};
-use super::{Wanted, ours, wanted};
+use super::{Kind, Wanted, ours, wanted};
 use crate::face;
 use crate::link::Outbox;
+use crate::naming::Naming;
 use crate::privilege::Grants;
 
 /// Domains whose grants are kept. Each serves users of ours, so more than this is no gateway of people.
@@ -32,7 +33,7 @@ const MOST_DOMAINS: usize = 10_000;
 pub struct RosterKeeper {
     transport: BareJid,
     /// The name of the transport's own roster item.
-    name: String,
+    naming: Naming,
     outbox: Arc<Outbox>,
     store: Arc<dyn Store>,
     started: Instant,
@@ -77,10 +78,10 @@ enum What {
 
 impl RosterKeeper {
     /// A keeper for the users of `transport`.
-    pub fn new(transport: BareJid, name: String, outbox: Arc<Outbox>, store: Arc<dyn Store>) -> Self {
+    pub fn new(transport: BareJid, naming: Naming, outbox: Arc<Outbox>, store: Arc<dyn Store>) -> Self {
         Self {
             transport,
-            name,
+            naming,
             outbox,
             store,
             started: Instant::now(),
@@ -115,7 +116,7 @@ impl RosterKeeper {
             state.dirty.insert(user.clone());
             let plan = state.plans.entry(user.clone()).or_default();
             plan.keep();
-            plan.want(self.transport.clone(), Wanted::transport(&self.name));
+            plan.want(self.transport.clone(), Wanted::transport(&self.naming.name()));
         });
     }
 
@@ -353,6 +354,10 @@ impl RosterKeeper {
                 stanzas.push(get.with_from(transport()).with_to(to()).into());
             }
             Step::Set(contact, wanted, held) => {
+                if wanted.kind == Kind::Removed {
+                    // Whoever is shown as online when the item goes stays so in some clients (Movim).
+                    stanzas.push(Presence::unavailable().with_from(contact.clone()).with_to(to()).into());
+                }
                 let item = wanted.item(&contact, held.as_ref());
                 let id = state.request(jid, What::Set(contact));
                 let set = Iq::from_set(
