@@ -8,9 +8,9 @@ use spectrum_tests::programs::Instance;
 use spectrum_tests::xmpp::Client;
 
 /// More than every buffer between a client and us can hold: sockets, TLS, the server's queue.
-const FLOOD: usize = 600;
-/// Of one message of the flood. The limit of a client's stanza is 256 KiB.
-const LARGE: usize = 100 * 1024;
+const FLOOD: usize = 400;
+/// Of one message of the flood: less than what a long message is split at.
+const LARGE: usize = 40 * 1024;
 /// Messages of somebody who must not be slowed down.
 const ECHOES: usize = 50;
 
