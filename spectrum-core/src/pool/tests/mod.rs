@@ -42,10 +42,10 @@ impl Rig {
     fn command(command: &[&str], wire: Wire, change: impl FnOnce(&mut PoolOptions, &Path)) -> Self {
         let command = command.iter().map(|&part| part.to_owned()).collect();
         Self::start(BackendSource::Command { command, wire }, |options, dir| {
-            let (kill_grace, backoff) = (Duration::from_millis(500), Duration::from_millis(100));
             options.timings = Timings {
-                kill_grace,
-                backoff,
+                kill_grace: Duration::from_millis(500),
+                exit_grace: Duration::from_secs(1),
+                backoff: Duration::from_millis(100),
                 ..Timings::default()
             };
             change(options, dir);
