@@ -223,7 +223,7 @@ fn what_this_wire_has_no_words_for_is_never_written() {
             answers: None,
         },
     ] {
-        assert_eq!(written(&mut codec, &frame), [], "{frame:?}");
+        assert_eq!(written(&mut codec, &frame), [0_u8; 0], "{frame:?}");
     }
     for verb in [
         Verb::Search("x".to_owned()),
@@ -251,7 +251,7 @@ fn what_this_wire_has_no_words_for_is_never_written() {
         Verb::FetchProfile(room()),
         Verb::SetProfile(ProfileUpdate::default()),
     ] {
-        assert_eq!(asked(&mut codec, 5, verb.clone()), [], "{verb:?}");
+        assert_eq!(asked(&mut codec, 5, verb.clone()), [0_u8; 0], "{verb:?}");
         let answers = answers(&mut codec);
         assert_eq!(
             answers.iter().map(failure).collect::<Vec<_>>(),
@@ -264,7 +264,7 @@ fn what_this_wire_has_no_words_for_is_never_written() {
 #[test]
 fn what_is_too_long_is_answered_and_not_written() {
     let mut codec = with_user();
-    assert_eq!(asked(&mut codec, 1, Verb::SendMessage(message(bob(), &"x".repeat(MAX)))), []);
+    assert_eq!(asked(&mut codec, 1, Verb::SendMessage(message(bob(), &"x".repeat(MAX)))), [0_u8; 0]);
     assert_eq!(
         failure(&answers(&mut codec)[0]),
         (1, OpErrorKind::TooLong, Certainty::NotSent)
@@ -275,6 +275,6 @@ fn what_is_too_long_is_answered_and_not_written() {
         ..login(B)
     };
     let mut other = Spectrum2Codec::new(MAX, default_info("Net", "net"));
-    assert_eq!(written(&mut other, &ToBackend::Login(Box::new(long))), []);
+    assert_eq!(written(&mut other, &ToBackend::Login(Box::new(long))), [0_u8; 0]);
     assert!(matches!(&answers(&mut other)[..], [FromBackend::Event { assignment: B, .. }]));
 }
