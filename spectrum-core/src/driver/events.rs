@@ -121,10 +121,14 @@ impl Reports {
     }
 
     async fn emit_with(&self, event: Event, committed: Option<oneshot::Sender<()>>) -> Result<(), SessionEnded> {
-        if !matches!(event, Event::Closed(_)) {
-            self.credit.acquire().await.map_err(|_| SessionEnded)?.forget();
+        if matches!(event, Event::Closed(_)) {
+            return self.send(event, committed).await;
         }
-        self.send(event, committed).await
+        // An author may stop waiting at any time: the credit is only used up once the event is on its way.
+        let credit = self.credit.acquire().await.map_err(|_| SessionEnded)?;
+        self.send(event, committed).await?;
+        credit.forget();
+        Ok(())
     }
 
     fn prompt(&self) -> Option<(PromptId, oneshot::Receiver<Option<FormAnswers>>)> {
@@ -181,5 +185,29 @@ impl PromptSink for Reports {
             self.state().prompts.remove(&prompt);
             self.send_prompt(prompt, LoginPrompt::Show(shown)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_emit_that_is_given_up_uses_no_credit() {
+        let (out, mut from) = mpsc::channel(1);
+        let reports = Reports::new(AssignmentId(1), out);
+        let notice = || Event::Notice("n".to_owned());
+        assert_eq!(reports.emit(notice()).await, Ok(()));
+        for _ in 0..2 * EVENT_CREDIT {
+            assert!(
+                tokio::time::timeout(Duration::from_millis(1), reports.emit(notice()))
+                    .await
+                    .is_err()
+            );
+        }
+        assert!(from.recv().await.is_some());
+        assert_eq!(reports.emit(notice()).await, Ok(()));
     }
 }
