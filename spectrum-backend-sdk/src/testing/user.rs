@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use spectrum_core::backend::{Event, LoginError, OpResult, Outcome, Verb};
+use spectrum_core::backend::{Answer, Event, LoginError, OpResult, Outcome, Verb};
 use spectrum_core::model::{AssignmentId, Chat, MessageId, OutgoingMessage, RequestId, Sent};
 use spectrum_core::wire::ToBackend;
 use tokio::sync::{mpsc, oneshot};
@@ -145,10 +145,11 @@ impl User {
             reply: None,
             wants_receipt: false,
         };
-        match self.request(Verb::SendMessage(message)).await? {
-            spectrum_core::backend::Answer::Sent(sent) => Ok(sent),
-            other => panic!("a message was answered with {other:?}"),
-        }
+        let answer = self.request(Verb::SendMessage(message)).await?;
+        let Answer::Sent(sent) = answer else {
+            panic!("a message was answered with {answer:?}")
+        };
+        Ok(sent)
     }
 
     /// The next event.
