@@ -27,8 +27,8 @@ impl PresenceCx<'_> {
         let key = UserKey::from(user.as_str());
         match presence.type_ {
             Type::Subscribe => {
+                // Not taken as a sign that we see the user's presence: that needs a request of our own, which the keeper sends.
                 self.answer(&user, Type::Subscribed);
-                self.keeper.seen(&key, self.transport, true);
                 // Now the user may see us.
                 self.show(&key, from);
             }

@@ -59,7 +59,8 @@ fn affiliation_name(affiliation: Affiliation) -> &'static str {
 pub(super) fn item(room: &Room, nickname: &Nickname, present: &Present, namespace: &str, cx: &mut Cx<'_>) -> Element {
     let (affiliation, role) = (affiliation_name(present.affiliation), role_name(present.role));
     let mut item = element("item", namespace, &[("affiliation", affiliation), ("role", role)]);
-    if let Some(contact) = &present.contact {
+    // Of oneself it would be the address on the network, which is not the user's.
+    if let Some(contact) = present.contact.as_ref().filter(|_| !room.is_self(nickname)) {
         let node = cx.names.node_of(&contact.into(), cx.out);
         let real = FullJid::from_parts(Some(&node), cx.config.transport.domain(), &present.resource);
         set(&mut item, "jid", real.as_str());
