@@ -1,6 +1,6 @@
 //! The only caller of the backend traits, the same in a backend process and in the main process: frames in, frames out.
 //!
-//! One task reads frames and owns the table of assignments; each assignment has a task of its own ([`session`]) that owns the
+//! One task reads frames and owns the table of assignments; each assignment has a task of its own (`session.rs`) that owns the
 //! legacy session and the order of its verbs. Nobody but the one user concerned ever waits for a legacy session: verbs are
 //! handed over without waiting, and events take [`EVENT_CREDIT`], which only this user's events use up.
 
