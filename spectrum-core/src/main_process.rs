@@ -115,7 +115,10 @@ impl Drop for Assignment {
 
 impl fmt::Debug for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assignment").field("id", &self.id).field("backend", &self.backend).finish_non_exhaustive()
+        f.debug_struct("Assignment")
+            .field("id", &self.id)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
     }
 }
 

@@ -97,16 +97,25 @@ impl Stanza {
                 reply.payloads.push(error.into());
                 Self::Presence(reply)
             }
-            Self::Iq(iq) => Self::Iq(Iq::Error { from, to, id: iq.id().to_owned(), error, payload: None }),
+            Self::Iq(iq) => Self::Iq(Iq::Error {
+                from,
+                to,
+                id: iq.id().to_owned(),
+                error,
+                payload: None,
+            }),
         })
     }
 
     /// The result in answer to an IQ request; `None` for anything else.
     pub fn result_reply(&self, payload: Option<Element>) -> Option<Self> {
         match self {
-            Self::Iq(Iq::Get { from, to, id, .. } | Iq::Set { from, to, id, .. }) => {
-                Some(Self::Iq(Iq::Result { from: to.clone(), to: from.clone(), id: id.clone(), payload }))
-            }
+            Self::Iq(Iq::Get { from, to, id, .. } | Iq::Set { from, to, id, .. }) => Some(Self::Iq(Iq::Result {
+                from: to.clone(),
+                to: from.clone(),
+                id: id.clone(),
+                payload,
+            })),
             Self::Iq(Iq::Result { .. } | Iq::Error { .. }) | Self::Message(_) | Self::Presence(_) => None,
         }
     }
@@ -185,7 +194,11 @@ pub fn op_error(failed: &OpError) -> StanzaError {
     match failed.certainty {
         Certainty::NotSent => error(condition, &failed.text),
         Certainty::MaybeSent => {
-            let text = if failed.text.is_empty() { "The connection was lost." } else { &failed.text };
+            let text = if failed.text.is_empty() {
+                "The connection was lost."
+            } else {
+                &failed.text
+            };
             error(condition, &format!("{text} It may have been delivered all the same."))
         }
     }

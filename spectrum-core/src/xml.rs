@@ -1,7 +1,7 @@
 //! Small XML pieces that many stanzas share.
 
 use minidom::Element;
-use rxml::{NcName, Namespace};
+use rxml::{Namespace, NcName};
 use xmpp_parsers::message::Message;
 
 use crate::model::Timestamp;
@@ -49,7 +49,12 @@ pub fn date_time(at: Timestamp) -> String {
     let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (secs, millis) = (of_day / 1000, of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z", secs / 3600, secs / 60 % 60, secs % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        secs / 3600,
+        secs / 60 % 60,
+        secs % 60
+    )
 }
 
 /// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are taken from March on, so
@@ -62,7 +67,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -83,7 +92,10 @@ mod tests {
     #[test]
     fn times_are_written_in_utc_with_milliseconds() {
         assert_eq!(date_time(Timestamp::from_millis(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(date_time(Timestamp::from_millis(1_709_210_096_789)), "2024-02-29T12:34:56.789Z");
+        assert_eq!(
+            date_time(Timestamp::from_millis(1_709_210_096_789)),
+            "2024-02-29T12:34:56.789Z"
+        );
         assert_eq!(date_time(Timestamp::from_millis(-1)), "1969-12-31T23:59:59.999Z");
         assert_eq!(date_time(Timestamp::from_secs(951_782_400)), "2000-02-29T00:00:00.000Z");
     }

@@ -30,7 +30,10 @@ impl Builtins for ServerBuiltins {
 
 #[cfg(feature = "irc")]
 fn irc(options: &BackendOptions) -> Result<Arc<dyn Backend>, String> {
-    let pairs = options.flatten().into_iter().map(|(key, value)| (key, spectrum_irc::OptionValue::from(value.as_str())));
+    let pairs = options
+        .flatten()
+        .into_iter()
+        .map(|(key, value)| (key, spectrum_irc::OptionValue::from(value.as_str())));
     let options = spectrum_irc::IrcOptions::parse(pairs).map_err(|wrong| wrong.to_string())?;
     let backend = spectrum_irc::IrcBackend::from_options(options).map_err(|wrong| wrong.to_string())?;
     Ok(Arc::new(backend))

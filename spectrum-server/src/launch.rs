@@ -21,7 +21,10 @@ use crate::{Server, ServerBuiltins, demo};
 pub async fn launch(start: Start, builtins: Arc<dyn Builtins>) -> Result<Launched, RunError> {
     let pool = start_pool(&start.config, &*builtins, &start.tasks)?;
     let server = Arc::new(Server::new(start.config, pool)?);
-    Ok(Launched { instance: Arc::clone(&server) as Arc<dyn Instance>, control: server as Arc<dyn Control> })
+    Ok(Launched {
+        instance: Arc::clone(&server) as Arc<dyn Instance>,
+        control: server as Arc<dyn Control>,
+    })
 }
 
 /// What the binary `spectrum-server` brings to the shared command line.
@@ -58,7 +61,10 @@ impl Control for Server {
     }
 
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {
-        if self.router().tell(user, Input::End("An administrator has ended the session.".to_owned())) {
+        if self
+            .router()
+            .tell(user, Input::End("An administrator has ended the session.".to_owned()))
+        {
             Ok(())
         } else {
             Err(ControlError::NoSuchUser)

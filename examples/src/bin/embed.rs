@@ -15,7 +15,9 @@ impl Backend for Shout {
         BackendInfo::new("Shout", "shout")
     }
     async fn login(&self, _: Login, events: Events) -> Result<Box<dyn LegacySession>, LoginError> {
-        let _ = events.emit(Event::Contact(ContactUpdate::new("loud").presence(Presence::ONLINE))).await;
+        let _ = events
+            .emit(Event::Contact(ContactUpdate::new("loud").presence(Presence::ONLINE)))
+            .await;
         Ok(Box::new(Self(Some(events))))
     }
 }

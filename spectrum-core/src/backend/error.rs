@@ -75,7 +75,12 @@ pub struct OpError {
 impl OpError {
     /// A failure without effect that would happen again.
     pub fn new(kind: OpErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, certainty: Certainty::NotSent, retry: Retry::Never, text: text.into() }
+        Self {
+            kind,
+            certainty: Certainty::NotSent,
+            retry: Retry::Never,
+            text: text.into(),
+        }
     }
 
     /// The network cannot do this.
@@ -85,12 +90,22 @@ impl OpError {
 
     /// The connection was lost, and nobody knows whether this got through.
     pub fn maybe_sent(text: impl Into<String>) -> Self {
-        Self { kind: OpErrorKind::Network, certainty: Certainty::MaybeSent, retry: Retry::WhenConnected, text: text.into() }
+        Self {
+            kind: OpErrorKind::Network,
+            certainty: Certainty::MaybeSent,
+            retry: Retry::WhenConnected,
+            text: text.into(),
+        }
     }
 
     /// The connection is gone, and this was not sent.
     pub fn not_connected(text: impl Into<String>) -> Self {
-        Self { kind: OpErrorKind::NotConnected, certainty: Certainty::NotSent, retry: Retry::WhenConnected, text: text.into() }
+        Self {
+            kind: OpErrorKind::NotConnected,
+            certainty: Certainty::NotSent,
+            retry: Retry::WhenConnected,
+            text: text.into(),
+        }
     }
 
     /// The same with another hope.
@@ -155,7 +170,11 @@ impl LoginError {
             | LoginErrorKind::Banned
             | LoginErrorKind::Cancelled => Retry::Never,
         };
-        Self { kind, retry, text: text.into() }
+        Self {
+            kind,
+            retry,
+            text: text.into(),
+        }
     }
 
     /// The same with another hope.

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 
 use crate::backend::LoginError;
 use crate::model::{
-    Chat, ChatState, ContactId, ContactRequest, ContactUpdate, Edit, Form, FormAnswers, IncomingMessage, Invitation, Marker, MessageId,
-    Nickname, Occupant, OccupantGone, OccupantRenamed, Profile, Reactions, Retraction, RoomClosed, RoomSubject, RoomSummary, Shown,
+    Chat, ChatState, ContactId, ContactRequest, ContactUpdate, Edit, Form, FormAnswers, IncomingMessage, Invitation, Marker,
+    MessageId, Nickname, Occupant, OccupantGone, OccupantRenamed, Profile, Reactions, Retraction, RoomClosed, RoomSubject,
+    RoomSummary, Shown,
 };
 
 /// Something happened on the network.

@@ -21,14 +21,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use error::{Certainty, LoginError, LoginErrorKind, OpError, OpErrorKind, Retry};
-pub use event::{Event, Events, EventSink, PromptSink, Prompts, SessionEnded};
+pub use event::{Event, EventSink, Events, PromptSink, Prompts, SessionEnded};
 pub use info::BackendInfo;
 pub use verb::{Answer, Outcome, Verb};
 
 use crate::model::{
-    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, LegacyName, Marker, Nickname,
-    OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, RequestId, Retraction, RoomId, RoomInfo, RoomSummary, Secret,
-    Sent, Standing, UserKey,
+    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, LegacyName, Marker,
+    Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, RequestId, Retraction, RoomId, RoomInfo,
+    RoomSummary, Secret, Sent, Standing, UserKey,
 };
 
 /// Verbs of one user that may run at the same time, for different chats.
@@ -226,7 +226,14 @@ pub trait LegacySession: Send + Sync {
         Err(OpError::unsupported())
     }
     /// Gives an occupant a role or an affiliation.
-    async fn set_standing(&self, room: RoomId, nickname: Nickname, standing: Standing, reason: Option<String>, cx: Op) -> OpResult<()> {
+    async fn set_standing(
+        &self,
+        room: RoomId,
+        nickname: Nickname,
+        standing: Standing,
+        reason: Option<String>,
+        cx: Op,
+    ) -> OpResult<()> {
         Err(OpError::unsupported())
     }
 

@@ -2,8 +2,9 @@
 
 use crate::backend::OpError;
 use crate::model::{
-    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, Marker, Nickname, OutgoingMessage,
-    PageRequest, Presence, Profile, ProfileUpdate, Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent, Standing,
+    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, Marker, Nickname,
+    OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent,
+    Standing,
 };
 
 /// A request of the core: one method of [`LegacySession`](crate::backend::LegacySession).

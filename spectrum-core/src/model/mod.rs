@@ -17,15 +17,15 @@ pub use contact::{ContactDetails, ContactRequest, ContactSummary, ContactUpdate,
 pub use form::{Field, FieldKind, Form, FormAnswers, LoginPrompt, Shown};
 pub use id::{AssignmentId, BackendId, Chat, ContactId, LegacyName, MessageId, Nickname, PromptId, RequestId, RoomId, UserKey};
 pub use message::{
-    Attachment, ChatState, Edit, HistoryPage, IncomingMessage, Marker, MarkerKind, MessageKind, Origin, OutgoingMessage, PageRequest,
-    Reactions, Reply, Retraction, Sent,
+    Attachment, ChatState, Edit, HistoryPage, IncomingMessage, Marker, MarkerKind, MessageKind, Origin, OutgoingMessage,
+    PageRequest, Reactions, Reply, Retraction, Sent,
 };
 pub use patch::Patch;
 pub use presence::{Availability, Presence};
 pub use profile::{Avatar, AvatarHash, Profile, ProfileUpdate};
 pub use room::{
-    Affiliation, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, Role, RoomClosed, RoomInfo, RoomSubject,
-    RoomSummary, Standing,
+    Affiliation, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, Role, RoomClosed, RoomInfo,
+    RoomSubject, RoomSummary, Standing,
 };
 pub use secret::Secret;
 pub use time::Timestamp;

@@ -48,6 +48,10 @@ impl Presence {
 
     /// This availability without a text.
     pub const fn of(availability: Availability) -> Self {
-        Self { availability, text: None, idle_since: None }
+        Self {
+            availability,
+            text: None,
+            idle_since: None,
+        }
     }
 }

@@ -118,9 +118,10 @@ impl Surroundings {
     fn info(&self) -> Arc<BackendInfo> {
         let info = self.main.info().unwrap_or_else(|| Arc::clone(&self.seed.info));
         match self.seed.config.jid_escaping {
-            Some(jid_escaping) if jid_escaping != info.jid_escaping => {
-                Arc::new(BackendInfo { jid_escaping, ..BackendInfo::clone(&info) })
-            }
+            Some(jid_escaping) if jid_escaping != info.jid_escaping => Arc::new(BackendInfo {
+                jid_escaping,
+                ..BackendInfo::clone(&info)
+            }),
             Some(_) | None => info,
         }
     }
@@ -163,7 +164,10 @@ impl SessionTask {
         mailbox: Arc<Mailbox>,
         gauges: Arc<Gauges>,
     ) -> Self {
-        let seed = SessionSeed { config: Arc::clone(&around.seed.config), info: around.info() };
+        let seed = SessionSeed {
+            config: Arc::clone(&around.seed.config),
+            info: around.info(),
+        };
         let session = Session::new(&seed, jid.clone());
         Self {
             user,

@@ -80,11 +80,19 @@ fn prepare(matches: &ArgMatches) -> Result<Demo, String> {
     let directory = private_directory()?;
     let plain = pick_port(matches.get_one::<u16>("port").copied(), PORTS[0])?;
     let direct = pick_port(None, PORTS[1])?;
-    let irc = matches.get_one::<String>("irc").map(|server| Irc::new(server, matches.get_flag("irc-tls")));
+    let irc = matches
+        .get_one::<String>("irc")
+        .map(|server| Irc::new(server, matches.get_flag("irc-tls")));
     let password = make_password()?;
     let config = configuration(&directory, plain, direct, irc.as_ref(), &password);
-    let loaded = Loader::text("the demo's configuration", &config).load().map_err(|error| error.to_string())?;
-    Ok(Demo { loaded, directory, text: introduction(plain, direct, irc.as_ref(), &password) })
+    let loaded = Loader::text("the demo's configuration", &config)
+        .load()
+        .map_err(|error| error.to_string())?;
+    Ok(Demo {
+        loaded,
+        directory,
+        text: introduction(plain, direct, irc.as_ref(), &password),
+    })
 }
 
 /// A real IRC network to bridge.
@@ -95,7 +103,11 @@ struct Irc {
 
 impl Irc {
     fn new(server: &str, tls: bool) -> Self {
-        let server = if server.contains(':') { server.to_owned() } else { format!("{server}:6667") };
+        let server = if server.contains(':') {
+            server.to_owned()
+        } else {
+            format!("{server}:6667")
+        };
         let tls = tls || server.ends_with(":6697");
         Self { server, tls }
     }
@@ -115,9 +127,14 @@ fn private_directory() -> Result<PathBuf, String> {
 fn pick_port(asked: Option<u16>, preferred: u16) -> Result<u16, String> {
     let free = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).and_then(|l| l.local_addr());
     if let Some(port) = asked {
-        return free(port).map(|at| at.port()).map_err(|error| format!("port {port} is not to be had: {error}"));
+        return free(port)
+            .map(|at| at.port())
+            .map_err(|error| format!("port {port} is not to be had: {error}"));
     }
-    free(preferred).or_else(|_| free(0)).map(|at| at.port()).map_err(|error| format!("no port is to be had: {error}"))
+    free(preferred)
+        .or_else(|_| free(0))
+        .map(|at| at.port())
+        .map_err(|error| format!("no port is to be had: {error}"))
 }
 
 /// Ten letters that can be told apart when read from a screen.
@@ -125,7 +142,10 @@ fn make_password() -> Result<String, String> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut random = [0_u8; 10];
     getrandom::fill(&mut random).map_err(|error| format!("the system gives no random numbers: {error}"))?;
-    Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect())
+    Ok(random
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+        .collect())
 }
 
 fn configuration(directory: &std::path::Path, plain: u16, direct: u16, irc: Option<&Irc>, password: &str) -> String {
@@ -136,7 +156,10 @@ fn configuration(directory: &std::path::Path, plain: u16, direct: u16, irc: Opti
          [storage]\nurl = \"none\"\n[log]\nfile = \"none\"\nlevel = \"warn\"\n[control]\nsocket = {socket}\n"
     );
     let backend = match irc {
-        None => format!("[backend]\nbuiltin = \"demo\"\n[backend.options]\npassword = {}\n", toml_string(password)),
+        None => format!(
+            "[backend]\nbuiltin = \"demo\"\n[backend.options]\npassword = {}\n",
+            toml_string(password)
+        ),
         Some(irc) => format!(
             "[backend]\nbuiltin = \"irc\"\n[backend.options]\nserver = {}\ntls = {}\n",
             toml_string(&irc.server),

@@ -149,7 +149,7 @@ impl Op {
                     && names(key)
             }
             Self::Leave { key } => matches!(numeric, 403 | 442) && names(key),
-            Self::Topic { key } => matches!(numeric, 403 | 404 | 442 | 477 | 482) && names(key),
+            Self::Topic { key } => matches!(numeric, 403 | 404 | 437 | 442 | 477 | 482) && names(key),
             Self::Nick => matches!(numeric, 430..=433 | 435 | 436 | 438 | 439 | 447 | 484) || numeric == 437 && !names(""),
             Self::Invite { key, nick } => {
                 numeric == 401 && names(nick) || matches!(numeric, 403 | 442 | 443 | 482 | 485 | 518) && names(key)
@@ -511,6 +511,11 @@ impl Engine {
                 if let Ok(draft) = Draft::new("PART").param(line.param(2)) {
                     self.outbox.push_silent(draft.finish());
                 }
+            }
+            // COMPAT InspIRCd 3: it lets services, and whoever changed the topic a moment ago, be first.
+            Op::Topic { .. } if numeric == 437 => {
+                error.kind = OpErrorKind::RateLimited;
+                error.retry = Retry::After(TRY_AGAIN);
             }
             Op::List | Op::Info { .. } => self.room_list.give_up(),
             Op::Join { .. }

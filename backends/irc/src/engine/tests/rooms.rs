@@ -262,6 +262,11 @@ fn subjects_are_set_and_refused() {
     play.lines();
     play.hear(":irc.test 482 dan #room :You're not channel operator");
     assert_eq!(play.refused(no).kind, OpErrorKind::NotAllowed);
+    play.hear("PONG irc.test fence-2");
+    let no = play.ask(topic());
+    play.lines();
+    play.hear(":irc.test 437 dan #room :Retry topic change later");
+    assert_eq!(play.refused(no).kind, OpErrorKind::RateLimited);
 }
 
 #[test]

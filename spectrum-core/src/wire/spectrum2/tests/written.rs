@@ -264,7 +264,10 @@ fn what_this_wire_has_no_words_for_is_never_written() {
 #[test]
 fn what_is_too_long_is_answered_and_not_written() {
     let mut codec = with_user();
-    assert_eq!(asked(&mut codec, 1, Verb::SendMessage(message(bob(), &"x".repeat(MAX)))), [0_u8; 0]);
+    assert_eq!(
+        asked(&mut codec, 1, Verb::SendMessage(message(bob(), &"x".repeat(MAX)))),
+        [0_u8; 0]
+    );
     assert_eq!(
         failure(&answers(&mut codec)[0]),
         (1, OpErrorKind::TooLong, Certainty::NotSent)
