@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jid::{BareJid, FullJid, Jid};
+use jid::{BareJid, Jid};
 use minidom::Element;
 use spectrum_core::backend::LoginError;
 use spectrum_core::face::{Face, FaceTraits, Read, RosterChange, RosterChangeKind, To, UserIn, UserOut, UserView};
@@ -75,7 +75,7 @@ impl ServerFace {
 
 impl Face for ServerFace {
     fn read(&self, stanza: Stanza) -> Read {
-        let Some(sender) = stanza.sender().and_then(|jid| jid.try_as_full().ok()).map(FullJid::clone) else {
+        let Some(sender) = stanza.sender().and_then(|jid| jid.try_as_full().ok()).cloned() else {
             // Stamped by the connection: a stanza without it is none of a client.
             return Read::Ignore;
         };

@@ -202,7 +202,7 @@ impl Value for Duration {
         let milliseconds = self.as_millis();
         let (number, unit) = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")]
             .into_iter()
-            .find(|(size, _)| milliseconds >= *size && milliseconds % size == 0)
+            .find(|(size, _)| milliseconds >= *size && milliseconds.is_multiple_of(*size))
             .map_or((milliseconds, "ms"), |(size, unit)| (milliseconds / size, unit));
         quoted(&format!("{number}{unit}"))
     }
@@ -263,7 +263,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, size) = UNITS
             .iter()
-            .find(|(_, size)| self.0 >= *size && self.0 % size == 0)
+            .find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size))
             .unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / size)
     }

@@ -59,7 +59,7 @@ impl Failure {
 
     pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Self::NotAuthorized(text) | Self::Temporary(text) => Some(text).map(String::as_str).filter(|text| !text.is_empty()),
+            Self::NotAuthorized(text) | Self::Temporary(text) => Some(String::as_str(text)).filter(|text| !text.is_empty()),
             Self::Aborted
             | Self::EncryptionRequired
             | Self::IncorrectEncoding

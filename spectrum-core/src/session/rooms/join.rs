@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jid::{NodePart, ResourcePart};
 use xmpp_parsers::muc::Muc;
-use xmpp_parsers::muc::muc::History;
 use xmpp_parsers::ns::MUC;
 use xmpp_parsers::presence::{Presence, Type};
 use xmpp_parsers::stanza_error::DefinedCondition;
@@ -387,7 +386,7 @@ fn chosen_history<'a>(
     viewer: &Viewer,
     cx: &Cx<'_>,
 ) -> Vec<&'a (crate::model::Timestamp, xmpp_parsers::message::Message)> {
-    let wish = viewer.history.clone().unwrap_or_else(History::new);
+    let wish = viewer.history.clone().unwrap_or_default();
     let mut characters = 0;
     let mut oldest = i64::MIN;
     if let Some(seconds) = wish.seconds {
