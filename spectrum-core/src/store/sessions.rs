@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use tracing::error;
 
-use crate::model::UserKey;
+use crate::model::{Timestamp, UserKey};
 use crate::session::{Account, StoreRequest, StoredContact, StoredName, StoredRoom};
 use crate::session_task::SessionStore;
 use crate::store::{ContactRecord, NameRecord, RoomRecord, Store, StoreError};
@@ -76,7 +77,8 @@ impl RegisteredSessions {
                 self.store.save_room(user, record).await
             }
             StoreRequest::RemoveRoom(id) => self.store.remove_room(user, &id).await.map(drop),
-            StoreRequest::SetOnline(online) => self.store.save_online(user, online).await,
+            StoreRequest::SetOnline(true) => self.store.record_login(user, now()).await,
+            StoreRequest::SetOnline(false) => self.store.save_online(user, false).await,
             StoreRequest::SaveSetting { name, value } => self.store.save_preference(user, &name, Some(&value)).await,
         }
     }
@@ -102,6 +104,11 @@ impl SessionStore for RegisteredSessions {
             );
         }
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl From<ContactRecord> for StoredContact {
@@ -135,5 +142,78 @@ impl From<RoomRecord> for StoredRoom {
             nickname: record.nickname,
             password: record.password,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::{FormAnswers, LegacyName};
+    use crate::store::{MemoryStore, NewRegistration};
+
+    async fn registered() -> (Arc<MemoryStore>, RegisteredSessions, UserKey) {
+        let (store, user) = (Arc::new(MemoryStore::new()), UserKey::from("romeo@x"));
+        let settings = FormAnswers::from([("encoding".to_owned(), "utf-8".into()), ("tls".to_owned(), "1".into())]);
+        let new = NewRegistration {
+            legacy_name: "Romeo".into(),
+            password: "p".into(),
+            settings,
+        };
+        store.save_registration(&user, new, Timestamp::from_secs(1)).await.unwrap();
+        (Arc::clone(&store), RegisteredSessions::new(store), user)
+    }
+
+    #[tokio::test]
+    async fn who_is_not_registered_has_no_account() {
+        let (_, sessions, _) = registered().await;
+        assert!(sessions.load(&UserKey::from("juliet@x")).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_a_session_keeps_is_there_the_next_time() {
+        let (_, sessions, user) = registered().await;
+        let contact = StoredContact::from(ContactRecord {
+            alias: Some("N".to_owned()),
+            ..ContactRecord::new("Nurse")
+        });
+        let room = StoredRoom {
+            id: "#v".into(),
+            nickname: "r".into(),
+            password: Some("k".into()),
+        };
+        let name = StoredName {
+            localpart: "nurse-2".to_owned(),
+            name: LegacyName::from("nurse"),
+        };
+        for change in [
+            StoreRequest::SaveContact(contact.clone()),
+            StoreRequest::SaveRoom(room.clone()),
+            StoreRequest::SaveName(name.clone()),
+            StoreRequest::SaveSetting {
+                name: "tls".to_owned(),
+                value: "0".to_owned(),
+            },
+        ] {
+            sessions.save(&user, change).await;
+        }
+        let account = sessions.load(&user).await.unwrap().unwrap();
+        assert_eq!((account.name, account.password), (Some("Romeo".into()), Some("p".into())));
+        assert_eq!(
+            (account.contacts, account.rooms, account.names),
+            (vec![contact], vec![room], vec![name])
+        );
+        let settings = [("encoding", "utf-8"), ("tls", "0")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(account.settings, settings.into(), "the user's own choice counts");
+    }
+
+    #[tokio::test]
+    async fn going_online_is_a_login() {
+        let (store, sessions, user) = registered().await;
+        sessions.save(&user, StoreRequest::SetOnline(true)).await;
+        let kept = store.load_registration(&user).await.unwrap().unwrap();
+        assert!(kept.online && kept.last_login.is_some());
+        sessions.save(&user, StoreRequest::SetOnline(false)).await;
+        assert!(store.list_online().await.unwrap().is_empty());
     }
 }
