@@ -3,7 +3,7 @@
 //! Memory is what the process has resident before and after ten thousand sessions, so it holds what the allocator adds.
 
 #![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::sync::Arc;

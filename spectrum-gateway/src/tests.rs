@@ -186,9 +186,8 @@ impl Scene {
         let expected: Element = with_namespace(xml).parse().unwrap();
         let mut passed = Vec::new();
         loop {
-            let got = match timeout(Duration::from_secs(600), self.next()).await {
-                Ok(got) => got,
-                Err(_) => panic!("{xml} did not come; these did: {passed:#?}"),
+            let Ok(got) = timeout(Duration::from_secs(600), self.next()).await else {
+                panic!("{xml} did not come; these did: {passed:#?}");
             };
             if got == expected {
                 return;

@@ -248,9 +248,8 @@ pub async fn register(client: &mut Foreign) {
     let registered = client.request("set", TRANSPORT, &filled).await;
     assert_eq!(registered.attr("type"), Some("result"), "{registered:?}");
     // As clients do: only who has asked for the roster is told of subscriptions.
-    client
-        .request("get", bare(&client.jid().to_owned()), "<query xmlns='jabber:iq:roster'/>")
-        .await;
+    let own = bare(client.jid()).to_owned();
+    client.request("get", &own, "<query xmlns='jabber:iq:roster'/>").await;
     client.send("<presence/>").await;
     client.send(&format!("<presence type='subscribe' to='{TRANSPORT}'/>")).await;
     // A privileged gateway is in the roster already, any other asks.

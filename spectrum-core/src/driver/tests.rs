@@ -1,6 +1,6 @@
 //! The contract of `backend/mod.rs`, with a clock that is paused.
 
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

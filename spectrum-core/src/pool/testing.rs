@@ -1,5 +1,5 @@
 //! What the tests of the pool share: an inbox that remembers, and requests to send.
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -278,7 +278,7 @@ fn base32(mut number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+    #![allow(clippy::unwrap_used)]
 
     use proptest::prelude::*;
 

@@ -236,7 +236,7 @@ async fn rooms_are_added_replaced_removed(store: &dyn Store) {
         password: Some("key".into()),
     };
     ok(store.save_room(&user, open.clone()).await);
-    assert_eq!(ok(store.load_rooms(&user).await), [open.clone()]);
+    assert_eq!(ok(store.load_rooms(&user).await), std::slice::from_ref(&open));
     ok(store.save_room(&user, locked.clone()).await);
     assert_eq!(ok(store.load_rooms(&user).await), [open.clone(), locked.clone()]);
     let renamed = RoomRecord {

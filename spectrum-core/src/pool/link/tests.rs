@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

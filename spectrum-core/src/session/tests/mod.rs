@@ -1,6 +1,6 @@
 //! Tests of whole sessions: inputs and exact stanzas, no runtime. One file per concern; the desk they work at is here.
 
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::unwrap_used)]
 
 mod contacts;
 mod conversation;

@@ -1,5 +1,5 @@
 //! The suite on SQLite, and on PostgreSQL where `SPECTRUM_TEST_POSTGRES` names a server; opening and what can be wrong.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};

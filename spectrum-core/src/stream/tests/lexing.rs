@@ -46,8 +46,10 @@ fn ours(chunks: &[&[u8]], keep: Keep) -> Seen {
 }
 
 fn theirs(document: &[u8]) -> Seen {
-    let mut options = Options::default();
-    options.max_token_length = 1 << 20;
+    let options = Options {
+        max_token_length: 1 << 20,
+        ..Options::default()
+    };
     let mut parser = RawParser::with_options(options);
     parser.set_text_buffering(false);
     let mut pieces = Vec::new();

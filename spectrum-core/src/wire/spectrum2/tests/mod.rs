@@ -1,6 +1,6 @@
 //! Every frame of Spectrum 2 both ways, against golden bytes, and what the codec makes up beside them.
 
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+#![allow(clippy::unwrap_used)]
 
 mod hostile;
 mod life;
