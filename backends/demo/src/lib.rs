@@ -1,7 +1,7 @@
 //! A chat network in memory, to try a transport with: no server, no account, nothing kept.
 //!
 //! Everybody who logs in is on it under their own name and can write to everybody else. Besides them there are `echo`, who
-//! says what it is told, and `ada`, who answers and is to be met in the room `lobby`. Whole state: [`Network`], owned by
+//! says what it is told, and `ada`, who answers and is to be met in the room `lobby`. Whole state: `Network`, owned by
 //! [`Demo`], under one lock that is never held while waiting.
 
 mod network;

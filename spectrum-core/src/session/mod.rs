@@ -1,7 +1,7 @@
 //! One XMPP user's life inside an instance: a plain struct without I/O or clock, owned by one task.
 //!
 //! [`Session::handle`] takes one input and appends what is to be done. It knows no mode: what differs is spelled by the
-//! [`Face`](crate::face::Face) and told in [`FaceTraits`]. One file per concern; what they share during one input is [`Cx`].
+//! [`Face`](crate::face::Face) and told in [`FaceTraits`]. One file per concern; what they share during one input is `Cx`.
 
 mod caps;
 mod contacts;

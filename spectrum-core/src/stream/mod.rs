@@ -62,7 +62,7 @@ pub enum Event {
     Stanza(Stanza),
     /// An element that is part of negotiation, not a stanza: features, STARTTLS, SASL, the component handshake.
     Nonza(Element),
-    /// A stanza that could not be read. The stream goes on; send [`Invalid::reply`] if there is one.
+    /// A stanza that could not be read. The stream goes on; send its `reply` if there is one.
     Invalid(Box<Invalid>),
     /// The peer reported a stream error; it closes the stream next.
     PeerError(PeerError),

@@ -48,7 +48,7 @@ pub enum PlanEvent {
         /// Whose.
         assignment: AssignmentId,
     },
-    /// [`Plan::next_deadline`] has come.
+    /// `Plan::next_deadline` has come.
     TimePassed,
     /// The main process ends.
     Stopped,
