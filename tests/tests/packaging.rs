@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap_complete::Shell;
-use spectrum_core::cli;
+use spectrum_core::cli::{self, Launcher};
 use spectrum_core::config::{Loader, Mode};
+use spectrum_gateway::GatewayLauncher;
+use spectrum_server::ServerLauncher;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -23,8 +25,8 @@ fn read(path: &str) -> String {
 /// The command line of a binary, with the verbs only that binary has.
 fn definition(mode: Mode) -> clap::Command {
     let own = match mode {
-        Mode::Gateway => Vec::new(),
-        Mode::Server => Vec::new(),
+        Mode::Gateway => GatewayLauncher::default().commands(),
+        Mode::Server => ServerLauncher.commands(),
     };
     cli::command(mode, own)
 }

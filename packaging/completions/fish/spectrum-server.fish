@@ -36,6 +36,7 @@ complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "users"
 complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "backends" -d 'List the backends with their users'
 complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "logout" -d 'End a user\'s session, on the legacy network too'
 complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "completions" -d 'Print a completion script for a shell'
+complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "demo" -d 'Run a server to try on this machine, with no file, no network and no root'
 complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "register" -d 'Store a user\'s credentials for the legacy network (gateway mode)'
 complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "unregister" -d 'Remove a user\'s registration and log the user out (gateway mode)'
 complete -c spectrum-server -n "__fish_spectrum_server_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -70,6 +71,11 @@ complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand logout" 
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand logout" -s V -l version -d 'Print version'
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand demo" -l irc -d 'Bridge this IRC server instead of the network in memory; TLS on port 6697 or with --irc-tls' -r
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand demo" -l port -d 'The port for clients (5222, or any that is free)' -r
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand demo" -l irc-tls -d 'Use TLS to the IRC server whatever its port'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand demo" -s V -l version -d 'Print version'
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand register" -l config -d 'The configuration file; USER is then the only argument' -r
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand register" -l set -d 'Override one key of the file; not for secrets. May be given several times' -r
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand register" -l username -d 'The user\'s name on the legacy network' -r
@@ -81,13 +87,14 @@ complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand unregist
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand unregister" -l set -d 'Override one key of the file; not for secrets. May be given several times' -r
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand unregister" -s h -l help -d 'Print help'
 complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand unregister" -s V -l version -d 'Print version'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "run" -d 'Run an instance (what happens without a verb)'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "check" -d 'Check a configuration and print what is in force'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "status" -d 'Show how a running instance is'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "users" -d 'List the users with a session'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "backends" -d 'List the backends with their users'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "logout" -d 'End a user\'s session, on the legacy network too'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "register" -d 'Store a user\'s credentials for the legacy network (gateway mode)'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "unregister" -d 'Remove a user\'s registration and log the user out (gateway mode)'
-complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions register unregister help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "run" -d 'Run an instance (what happens without a verb)'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "check" -d 'Check a configuration and print what is in force'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "status" -d 'Show how a running instance is'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "users" -d 'List the users with a session'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "backends" -d 'List the backends with their users'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "logout" -d 'End a user\'s session, on the legacy network too'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "demo" -d 'Run a server to try on this machine, with no file, no network and no root'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "register" -d 'Store a user\'s credentials for the legacy network (gateway mode)'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "unregister" -d 'Remove a user\'s registration and log the user out (gateway mode)'
+complete -c spectrum-server -n "__fish_spectrum_server_using_subcommand help; and not __fish_seen_subcommand_from run check status users backends logout completions demo register unregister help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
