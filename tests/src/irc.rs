@@ -103,6 +103,23 @@ impl Irc {
         }
     }
 
+    /// The same with more patience than a line usually needs.
+    ///
+    /// # Panics
+    /// If none comes in time; with everything that was said.
+    pub async fn expect_within(&mut self, patience: Duration, texts: &[&str]) -> String {
+        let give_up = tokio::time::Instant::now() + patience;
+        loop {
+            let line = self
+                .wait_for(&format!("{texts:?}"), |line| texts.iter().all(|text| line.contains(text)))
+                .await;
+            match line {
+                Ok(line) => return line,
+                Err(failure) => assert!(tokio::time::Instant::now() < give_up, "{failure}"),
+            }
+        }
+    }
+
     /// The lines up to the answer to a PING of ours: what the server had for us until now.
     pub async fn so_far(&mut self) -> Vec<String> {
         let from = self.log.len();

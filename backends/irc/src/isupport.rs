@@ -174,7 +174,7 @@ mod tests {
             "PREFIX=(yqaohv)!~&@%+",
             "STATUSMSG=!~&@%+",
         ]);
-        is.apply(&["MONITOR=30", "NICKLEN=30", "MODES=20", "CHANTYPES=#", "NETWORK=testbed"]);
+        is.apply(&["MONITOR=30", "NICKLEN=30", "MODES=20", "CHANTYPES=#", "NETWORK=tests"]);
         is
     }
 

@@ -64,7 +64,8 @@ fn theirs(document: &[u8]) -> Seen {
                 let (name, attributes) = open.take().unwrap();
                 pieces.push(Piece::Open(name, attributes));
             }
-            Ok(Some(RawEvent::Text(_, text))) => push_text(&mut pieces, text),
+            // rxml leaves a carriage return as it is behind `]]` in a CDATA section; XML 1.0 section 2.11 makes it a line feed.
+            Ok(Some(RawEvent::Text(_, text))) => push_text(&mut pieces, text.replace("\r\n", "\n").replace('\r', "\n")),
             Ok(Some(RawEvent::ElementFoot(_))) => pieces.push(Piece::Close),
             Ok(None) | Err(rxml::error::EndOrError::NeedMoreData) => return (pieces, false),
             Err(rxml::error::EndOrError::Error(_)) => return (pieces, true),
