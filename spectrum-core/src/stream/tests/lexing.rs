@@ -198,8 +198,11 @@ proptest! {
     #[test]
     fn random_pieces_are_read_as_rxml_reads_them(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..20)) {
         agree(format!("<a>{}", pieces.concat()).as_bytes());
-        // rxml takes no blanks before the document.
-        agree(pieces.concat().trim_start_matches([' ', '\t', '\r', '\n']).as_bytes());
+        // rxml takes no blanks before the document, and takes an empty CDATA section there, which XML does not.
+        let document = pieces.concat();
+        if !document.contains("<![CDATA[") {
+            agree(document.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes());
+        }
     }
 
     #[test]
