@@ -1,0 +1,154 @@
+//! Into a room and back into it: the strict order, refusals, further resources, rejoining.
+
+use super::*;
+
+#[test]
+fn a_join_shows_the_others_then_oneself_then_history_then_the_subject() {
+    let mut stage = Stage::new();
+    stage.user(
+        "laptop",
+        "<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    let (request, verb) = stage.verbs().pop().unwrap();
+    let Verb::JoinRoom(join) = verb else {
+        panic!("a join is asked for")
+    };
+    assert_eq!((join.room.as_str(), join.nickname.as_str()), ("#r", "me"));
+    // Whatever order the network reports it in.
+    let subject = RoomSubject {
+        room: ROOM.into(),
+        subject: "S".into(),
+        by: Some("op".into()),
+        timestamp: None,
+    };
+    stage.event(Event::RoomSubject(subject));
+    stage.event(Event::Occupant(Occupant::new(ROOM.into(), "me")));
+    let mut old = IncomingMessage::new(Chat::Room(ROOM.into()), "old").by("op");
+    old.timestamp = Some(Timestamp::from_secs(900_000_000));
+    old.id = Some("n1".into());
+    stage.event(Event::Message(old));
+    stage.event(Event::Occupant(op()));
+    assert_eq!(stage.seen(), [""; 0]);
+    stage.outcome(request, Ok(Answer::Joined(Joined { nickname: "me".into() })));
+    assert_eq!(
+        stage.seen(),
+        [
+            OP,
+            ME,
+            "<message from='#r@net.example/op' id='n1' to='u@example/laptop' type='groupchat'><body>old</body>\
+             <stanza-id xmlns='urn:xmpp:sid:0' by='#r@net.example' id='n1'/><delay xmlns='urn:xmpp:delay' from='#r@net.example' stamp='1998-07-09T16:00:00.000Z'/></message>",
+            "<message from='#r@net.example/op' to='u@example/laptop' type='groupchat'><subject>S</subject></message>",
+        ]
+    );
+}
+
+#[test]
+fn another_nickname_than_asked_for_is_said_with_210() {
+    let mut stage = Stage::new();
+    stage.user(
+        "laptop",
+        "<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    let (request, _) = stage.verbs().pop().unwrap();
+    stage.outcome(request, Ok(Answer::Joined(Joined { nickname: "me_".into() })));
+    assert_eq!(
+        stage.seen()[0],
+        "<presence from='#r@net.example/me_' to='u@example/laptop'><x xmlns='http://jabber.org/protocol/muc#user'>\
+         <item affiliation='none' role='participant'/><status code='110'/><status code='210'/></x></presence>"
+    );
+}
+
+#[test]
+fn a_refused_join_is_an_error_presence_with_the_reason() {
+    let mut stage = Stage::new();
+    stage.user(
+        "laptop",
+        "<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    let (request, _) = stage.verbs().pop().unwrap();
+    stage.outcome(request, Err(OpError::new(OpErrorKind::NotAuthorized, "Bad key.")));
+    assert_eq!(
+        stage.seen(),
+        [
+            "<presence from='#r@net.example/me' to='u@example/laptop' type='error'><x xmlns='http://jabber.org/protocol/muc'/>\
+          <error type='auth'><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+          <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>Bad key.</text></error></presence>"
+        ]
+    );
+    assert!(stage.rooms.rooms.is_empty());
+}
+
+#[test]
+fn a_join_before_the_network_is_there_is_made_when_it_is() {
+    let mut stage = Stage::new();
+    stage.online = false;
+    stage.user(
+        "laptop",
+        "<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    assert!(stage.verbs().is_empty());
+    stage.online = true;
+    stage.with(Rooms::logged_in);
+    assert_eq!(stage.verbs().len(), 1);
+}
+
+#[test]
+fn a_second_resource_is_shown_the_room_without_asking_the_network() {
+    let mut stage = Stage::inside();
+    stage.user(
+        "phone",
+        "<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    assert!(stage.verbs().is_empty());
+    let seen = stage.seen();
+    assert_eq!(seen[0], OP.replace("laptop", "phone"));
+    assert_eq!(seen[1], ME.replace("laptop", "phone"));
+    assert_eq!(
+        seen[2],
+        "<message from='#r@net.example' to='u@example/phone' type='groupchat'><subject></subject></message>"
+    );
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn a_room_lost_on_the_network_is_joined_again_with_growing_pauses() {
+    let mut stage = Stage::inside();
+    stage.event(Event::RoomClosed(RoomClosed {
+        room: ROOM.into(),
+        reason: "lost".into(),
+        rejoin: true,
+    }));
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        let at = stage.rooms.next_deadline().unwrap();
+        pauses.push((at - stage.now.mono).as_secs());
+        stage.now.mono = at;
+        stage.with(Rooms::tick);
+        let (request, _) = stage.verbs().pop().unwrap();
+        stage.outcome(request, Err(OpError::not_connected("").retry(Retry::WhenConnected)));
+    }
+    assert_eq!(pauses, [2, 5, 10]);
+    assert_eq!(stage.seen(), [""; 0]);
+}
+
+#[test]
+fn names_of_rooms_need_their_prefix() {
+    let mut stage = Stage::new();
+    stage.user(
+        "laptop",
+        "<presence to='r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    assert!(stage.verbs().is_empty());
+    assert!(stage.seen()[0].contains("<item-not-found"));
+}
+
+#[test]
+fn a_node_that_is_no_room_is_left_alone() {
+    let mut stage = Stage::new();
+    let node = NodePart::new("someone").unwrap().into_owned();
+    stage.with(|rooms, cx| {
+        assert!(!rooms.owns(&node, cx));
+        let resource = ResourcePart::new("laptop").unwrap().into_owned();
+        assert!(!rooms.presence(cx, &resource, &node, None, &Presence::available()));
+    });
+}
