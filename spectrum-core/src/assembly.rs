@@ -12,6 +12,7 @@ use crate::main_process::MainProcess;
 use crate::model::Secret;
 use crate::pool::{BackendSource, Identity, Pool, PoolOptions, Wire};
 use crate::session::{SessionConfig, SessionLimits, SessionSeed};
+use crate::store::{self, Store, StoreError, StoreOptions};
 use crate::tasks::Tasks;
 
 /// How long a user of a gateway stays on the network after the last `unavailable`, unless the configuration says for ever.
@@ -157,6 +158,39 @@ pub fn session_seed(config: &Config, main: &dyn MainProcess, face: FaceTraits, l
 pub fn unknown_network(config: &Config) -> BackendInfo {
     let name = config.identity.name.clone().unwrap_or_else(|| config.jid.as_str().to_owned());
     BackendInfo::new(name, config.identity.kind.clone().unwrap_or_default())
+}
+
+/// Opens the store of a configuration; `None` where nothing is to be kept, and then nothing touches the disk.
+///
+/// # Errors
+/// [`RunError::Store`] if something has to be changed or restored first; [`RunError::Unreachable`] if the database is
+/// not there at the moment.
+pub async fn open_store(config: &Config) -> Result<Option<Arc<dyn Store>>, RunError> {
+    let Some(url) = config.storage_url() else { return Ok(None) };
+    let options = StoreOptions {
+        url: url.to_owned(),
+        instance: config.jid.to_string(),
+        key_file: config.storage.key_file.clone(),
+    };
+    store::open(&options).await.map(Some).map_err(|failed| {
+        let text = told(&failed);
+        if failed.is_configuration() {
+            RunError::Store(text)
+        } else {
+            RunError::Unreachable(text)
+        }
+    })
+}
+
+/// The error with its causes.
+fn told(failed: &StoreError) -> String {
+    let mut text = failed.to_string();
+    let mut cause = std::error::Error::source(failed);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
 }
 
 /// Starts the pool of this configuration, and with it the first backend; waits for nobody.

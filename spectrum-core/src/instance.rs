@@ -24,6 +24,10 @@ pub trait Instance: Send + Sync {
     /// How it is. Takes a moment, waits for nobody.
     fn status(&self) -> Status;
 
+    /// Reads anew what can change while it runs, such as certificates (SIGHUP). What cannot be used is refused with a line in
+    /// the log, and what there was stays. Blocks on the file system for a moment.
+    fn reload(&self) {}
+
     /// Runs until `shutdown`, then logs everybody out and returns.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use spectrum_core::assembly::{Builtins, NoBuiltins, start_pool};
+use spectrum_core::assembly::{self, Builtins, NoBuiltins, start_pool};
 use spectrum_core::cli::{Launched, Launcher, Start};
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::instance::RunError;
-use spectrum_core::store::{self, Store, StoreError, StoreOptions};
+use spectrum_core::store::Store;
 
 use crate::gateway::{Gateway, GatewayParts};
 
@@ -59,34 +59,9 @@ impl Launcher for GatewayLauncher {
 /// Opens the store of a configuration.
 ///
 /// # Errors
-/// [`RunError::Store`] if something has to be changed or restored first; [`RunError::Unreachable`] if the database is
-/// not there at the moment.
+/// [`RunError::Config`] without one; otherwise as [`assembly::open_store`].
 pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, RunError> {
-    let url = config
-        .storage_url()
-        .ok_or_else(|| RunError::Config("storage.url is missing".to_owned()))?;
-    let options = StoreOptions {
-        url: url.to_owned(),
-        instance: config.jid.to_string(),
-        key_file: config.storage.key_file.clone(),
-    };
-    store::open(&options).await.map_err(|failed| {
-        let text = told(&failed);
-        if failed.is_configuration() {
-            RunError::Store(text)
-        } else {
-            RunError::Unreachable(text)
-        }
-    })
-}
-
-/// The error with its causes.
-fn told(failed: &StoreError) -> String {
-    let mut text = failed.to_string();
-    let mut cause = std::error::Error::source(failed);
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
+    assembly::open_store(config)
+        .await?
+        .ok_or_else(|| RunError::Config("storage.url is missing".to_owned()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::{ArgMatches, Command};
 use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
-use spectrum_core::assembly::{Builtins, start_pool};
+use spectrum_core::assembly::{Builtins, open_store, start_pool};
 use spectrum_core::cli::{Exit, Launched, Launcher, Start};
 use spectrum_core::config::Mode;
 use spectrum_core::instance::{Instance, RunError, Status};
@@ -14,13 +14,20 @@ use spectrum_core::session::Input;
 
 use crate::{Server, ServerBuiltins, demo};
 
-/// Puts a server together: starts the pool, binds nothing yet. To be called inside a tokio runtime.
+/// Puts a server together: opens the store if the configuration has one, starts the pool, binds nothing yet. To be called
+/// inside a tokio runtime.
 ///
 /// # Errors
-/// [`RunError::Config`] if the backend's options or the certificate are wrong.
+/// [`RunError::Config`] if the backend's options or the certificate are wrong; [`RunError::Store`] or
+/// [`RunError::Unreachable`] if the store cannot be opened.
 pub async fn launch(start: Start, builtins: Arc<dyn Builtins>) -> Result<Launched, RunError> {
+    // The store first: without it there is no point in starting a backend.
+    let store = open_store(&start.config).await?;
     let pool = start_pool(&start.config, &*builtins, &start.tasks)?;
-    let server = Arc::new(Server::new(start.config, pool)?);
+    let server = Arc::new(match store {
+        Some(store) => Server::with_store(start.config, pool, store)?,
+        None => Server::new(start.config, pool)?,
+    });
     Ok(Launched {
         instance: Arc::clone(&server) as Arc<dyn Instance>,
         control: server as Arc<dyn Control>,

@@ -13,15 +13,16 @@ use spectrum_core::instance::{Instance, RunError, Shutdown, Status, XmppStatus};
 use spectrum_core::main_process::MainProcess;
 use spectrum_core::router::{Router, RouterParts};
 use spectrum_core::session_task::{NoStore, Outlet, SessionStore};
+use spectrum_core::store::{GuestSessions, Store};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, error, info, info_span};
 
 use crate::client::{Security, Sessions, Shared, Timing};
 use crate::clients::Clients;
 use crate::face::ServerFace;
 use crate::listener::{self, Admission};
-use crate::service::Identity;
+use crate::service::Answers;
 use crate::tls::Tls;
 
 /// How long sessions, clients and backends each may take to end.
@@ -32,6 +33,7 @@ pub struct Server {
     jid: BareJid,
     config: Arc<Config>,
     main: Arc<dyn MainProcess>,
+    store: Option<Arc<dyn Store>>,
     router: Router,
     shared: Arc<Shared>,
     tasks: Tasks,
@@ -46,14 +48,23 @@ impl Server {
     /// # Errors
     /// [`RunError::Config`] if there is no usable certificate.
     pub fn new(config: Arc<Config>, main: Arc<dyn MainProcess>) -> Result<Self, RunError> {
-        Self::with_store(config, main, Arc::new(NoStore))
+        Self::build(config, main, None)
     }
 
-    /// The same with a store for what users may find again: contacts, rooms, names. Passwords are never kept.
+    /// The same with a store for what users may find again: contacts, rooms, names, messages on their way. Passwords are
+    /// never kept. The store is closed when the server ends.
     ///
     /// # Errors
     /// [`RunError::Config`] if there is no usable certificate.
-    pub fn with_store(config: Arc<Config>, main: Arc<dyn MainProcess>, store: Arc<dyn SessionStore>) -> Result<Self, RunError> {
+    pub fn with_store(config: Arc<Config>, main: Arc<dyn MainProcess>, store: Arc<dyn Store>) -> Result<Self, RunError> {
+        Self::build(config, main, Some(store))
+    }
+
+    fn build(config: Arc<Config>, main: Arc<dyn MainProcess>, store: Option<Arc<dyn Store>>) -> Result<Self, RunError> {
+        let sessions: Arc<dyn SessionStore> = match &store {
+            Some(store) => Arc::new(GuestSessions::new(Arc::clone(store))),
+            None => Arc::new(NoStore),
+        };
         let jid = config.jid.clone();
         let tls = Tls::new(&config.server, &jid)?;
         let tasks = Tasks::new();
@@ -65,17 +76,18 @@ impl Server {
             seed,
             face: Arc::clone(&face) as Arc<dyn Face>,
             main: Arc::clone(&main),
-            store,
+            store: sessions,
             outlet: Arc::clone(&clients) as Arc<dyn Outlet>,
             tasks: tasks.clone(),
         });
+        let network = Arc::clone(&main);
         let shared = Shared {
             domain: jid.clone(),
             sessions: Arc::new(router.clone()) as Arc<dyn Sessions>,
             clients,
             face,
             tls,
-            identity: Identity { name },
+            answers: Answers::new(jid.clone(), name, Box::new(move || network.info())),
             timing: Timing::new(config.server.login_timeout),
             stopping: tokio_util::sync::CancellationToken::new(),
         };
@@ -83,6 +95,7 @@ impl Server {
             jid,
             config,
             main,
+            store,
             router,
             shared: Arc::new(shared),
             tasks,
@@ -99,7 +112,7 @@ impl Server {
 
     /// SHA-256 of the certificate as clients show it, if the certificate was made at this start and nobody can know it.
     #[must_use]
-    pub fn new_certificate(&self) -> Option<&str> {
+    pub fn new_certificate(&self) -> Option<String> {
         self.shared.tls.is_made().then(|| self.shared.tls.fingerprint())
     }
 
@@ -162,6 +175,9 @@ impl Server {
         self.shared.clients.close_all();
         self.main.stop(GRACE).await;
         self.tasks.stop(GRACE).await;
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
     }
 }
 
@@ -206,6 +222,15 @@ impl Instance for Server {
             logged_in,
             pool: self.main.status(),
             degraded: Vec::new(),
+        }
+    }
+
+    fn reload(&self) {
+        match self.shared.tls.reload() {
+            Ok(Some(fingerprint)) => info!(sha256 = fingerprint, "The certificate was read anew."),
+            // It was made at this start, and nothing has to be read.
+            Ok(None) => {}
+            Err(error) => error!(%error, "The new certificate is refused; the old one stays in use."),
         }
     }
 

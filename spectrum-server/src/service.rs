@@ -1,14 +1,18 @@
-//! Requests to the server itself and to the user's own account that need no session: discovery (XEP-0030), ping
-//! (XEP-0199), version (XEP-0092), time (XEP-0202), and the session request of RFC 3921. Stateless; answers come from the
-//! configuration.
+//! Requests to the server itself and to the user's own account that need no session. Those to the server are answered by
+//! the services that every instance has; what is here are the account's, and the session request of RFC 3921. Stateless.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jid::BareJid;
 use minidom::Element;
+use spectrum_core::backend::BackendInfo;
 use spectrum_core::face::To;
 use spectrum_core::model::Timestamp;
-use spectrum_core::stanza::{Stanza, error};
-use spectrum_core::xml::{date_time, element, text_element};
+use spectrum_core::service::{Answer, ServiceCx, Services, refuse, reply};
+use spectrum_core::stanza::Stanza;
+use spectrum_core::xml::element;
+use tokio::time::Instant;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza_error::DefinedCondition;
@@ -16,91 +20,112 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 /// RFC 3921's session establishment, which does nothing since RFC 6121.
 pub(crate) const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
-/// What the server's own discovery says.
-const FEATURES: &[&str] = &[
-    ns::DISCO_INFO,
-    ns::DISCO_ITEMS,
-    ns::CARBONS,
-    ns::PING,
-    ns::ROSTER,
-    ns::TIME,
-    ns::VCARD,
-    ns::VERSION,
-];
+/// Last activity (XEP-0012).
+const LAST: &str = "jabber:iq:last";
 
-/// Whether a request to the server or to the user's own account is answered here; anything else is the session's.
+/// What the server can do besides answering for itself: streams, accounts and sessions see to it.
+const ELSEWHERE: &[&str] = &[ns::CARBONS, ns::ROSTER];
+
+/// What the user's own account says it can do.
+const ACCOUNT: &[&str] = &[ns::DISCO_INFO, ns::DISCO_ITEMS, ns::CARBONS, ns::PING, ns::ROSTER, ns::VCARD];
+
+/// Whether a request to the server or to the user's own account is answered here; anything else is the session's, which
+/// knows the rooms of the network among other things.
 pub(crate) fn is_served(payload: &Element, to: &To) -> bool {
-    let namespace = payload.ns();
-    match (namespace.as_str(), to) {
+    match (payload.ns().as_str(), to) {
         (ns::PING | ns::DISCO_INFO | ns::CARBONS | SESSION | ns::BIND, To::Transport | To::Account) => true,
-        (ns::VERSION | ns::TIME, To::Transport) => true,
+        (ns::VERSION | ns::TIME | ns::VCARD | LAST, To::Transport) => true,
         (ns::DISCO_ITEMS, To::Account) => true,
         (_, To::Transport | To::Account | To::Peer { .. }) => false,
     }
 }
 
-/// How the server introduces itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity {
-    /// For people.
-    pub(crate) name: String,
+/// What is known of the network at the moment.
+pub(crate) type Network = Box<dyn Fn() -> Option<Arc<BackendInfo>> + Send + Sync>;
+
+/// Answers for the server and for accounts.
+pub(crate) struct Answers {
+    services: Services,
+    domain: BareJid,
+    name: String,
+    network: Network,
+    started: Instant,
 }
 
-/// Answers a request that [`is_served`] but changes nothing.
-pub(crate) fn answer(identity: &Identity, request: &Stanza) -> Option<Stanza> {
-    let Stanza::Iq(iq) = request else { return None };
-    match iq {
-        Iq::Get { payload, .. } => match get(identity, iq, payload) {
-            Ok(result) => request.result_reply(Some(result)),
-            Err(Some(condition)) => request.error_reply(error(condition, "")),
-            Err(None) => request.result_reply(None),
-        },
-        Iq::Set { payload, .. } if payload.has_ns(SESSION) => request.result_reply(None),
-        Iq::Set { payload, .. } if payload.has_ns(ns::BIND) => {
-            request.error_reply(error(DefinedCondition::NotAllowed, "This stream has its resource."))
+impl Answers {
+    /// For a server of this domain and name.
+    pub(crate) fn new(domain: BareJid, name: String, network: Network) -> Self {
+        Self {
+            services: Services::new().announcing(ELSEWHERE),
+            domain,
+            name,
+            network,
+            started: Instant::now(),
         }
-        Iq::Set { .. } => request.error_reply(error(DefinedCondition::FeatureNotImplemented, "")),
-        Iq::Result { .. } | Iq::Error { .. } => None,
+    }
+
+    /// Answers a request that [`is_served`] but changes nothing.
+    pub(crate) fn answer(&self, request: &Stanza) -> Option<Stanza> {
+        let Stanza::Iq(iq) = request else { return None };
+        let to_account = iq.to().is_none_or(|to| to.node().is_some());
+        let (is_get, payload) = match iq {
+            Iq::Get { payload, .. } => (true, payload),
+            Iq::Set { payload, .. } => (false, payload),
+            Iq::Result { .. } | Iq::Error { .. } => return None,
+        };
+        if payload.has_ns(SESSION) || payload.has_ns(ns::BIND) {
+            return Some(reply(iq, about_stream(is_get, payload)));
+        }
+        if to_account {
+            return Some(reply(iq, about_account(is_get, payload)));
+        }
+        let info = (self.network)();
+        let cx = ServiceCx {
+            transport: &self.domain,
+            name: &self.name,
+            category: "server",
+            kind: "im",
+            info: info.as_deref(),
+            wall: wall(),
+            uptime: self.started.elapsed(),
+        };
+        self.services.answer(iq, &cx)
     }
 }
 
-/// The result, or an error, or a result that is empty.
-fn get(identity: &Identity, iq: &Iq, payload: &Element) -> Result<Element, Option<DefinedCondition>> {
-    let to_account = iq.to().is_none_or(|to| to.node().is_some());
+/// Requests of the stream's negotiation that come late.
+fn about_stream(is_get: bool, payload: &Element) -> Answer {
+    match (is_get, payload.has_ns(SESSION)) {
+        (false, true) => Ok(None),
+        (false, false) => refuse(DefinedCondition::NotAllowed, "This stream has its resource."),
+        (true, _) => refuse(DefinedCondition::BadRequest, ""),
+    }
+}
+
+fn about_account(is_get: bool, payload: &Element) -> Answer {
+    if !is_get {
+        return refuse(DefinedCondition::FeatureNotImplemented, "");
+    }
     match (payload.name(), payload.ns().as_str()) {
-        ("ping", ns::PING) => Err(None),
+        ("ping", ns::PING) => Ok(None),
         ("query", ns::DISCO_INFO | ns::DISCO_ITEMS) if payload.attr("node").is_some_and(|node| !node.is_empty()) => {
-            Err(Some(DefinedCondition::ItemNotFound))
+            refuse(DefinedCondition::ItemNotFound, "")
         }
-        ("query", ns::DISCO_INFO) if to_account => Ok(info(&[("category", "account"), ("type", "registered")], &FEATURES[..3])),
-        ("query", ns::DISCO_INFO) => Ok(info(
-            &[("category", "server"), ("type", "im"), ("name", identity.name.as_str())],
-            FEATURES,
-        )),
-        ("query", ns::DISCO_ITEMS) => Ok(element("query", ns::DISCO_ITEMS, &[])),
-        ("query", ns::VERSION) => {
-            let mut query = element("query", ns::VERSION, &[]);
-            query.append_child(text_element("name", ns::VERSION, "Spectrum"));
-            query.append_child(text_element("version", ns::VERSION, env!("CARGO_PKG_VERSION")));
-            Ok(query)
+        ("query", ns::DISCO_INFO) => {
+            let mut query = element("query", ns::DISCO_INFO, &[]);
+            let identity = [("category", "account"), ("type", "registered")];
+            query.append_child(element("identity", ns::DISCO_INFO, &identity));
+            for feature in ACCOUNT {
+                query.append_child(element("feature", ns::DISCO_INFO, &[("var", feature)]));
+            }
+            Ok(Some(query))
         }
-        ("time", ns::TIME) => {
-            let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            let now = Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
-            let mut time = element("time", ns::TIME, &[]);
-            time.append_child(text_element("tzo", ns::TIME, "+00:00"));
-            time.append_child(text_element("utc", ns::TIME, &date_time(now)));
-            Ok(time)
-        }
-        _ => Err(Some(DefinedCondition::FeatureNotImplemented)),
+        ("query", ns::DISCO_ITEMS) => Ok(Some(element("query", ns::DISCO_ITEMS, &[]))),
+        _ => refuse(DefinedCondition::FeatureNotImplemented, ""),
     }
 }
 
-fn info(identity: &[(&str, &str)], features: &[&str]) -> Element {
-    let mut query = element("query", ns::DISCO_INFO, &[]);
-    query.append_child(element("identity", ns::DISCO_INFO, identity));
-    for feature in features {
-        query.append_child(element("feature", ns::DISCO_INFO, &[("var", feature)]));
-    }
-    query
+fn wall() -> Timestamp {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }

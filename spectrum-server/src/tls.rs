@@ -1,11 +1,11 @@
-//! TLS for clients: certificates from files, or one made at start where only loopback is bound. Built once, shared by all
-//! connections.
+//! TLS for clients: certificates from files, or one made at start where only loopback is bound. Shared by all connections;
+//! owns the certificate in use, which a reload replaces for those that come later.
 
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jid::BareJid;
 use rustls_pki_types::pem::PemObject;
@@ -15,6 +15,8 @@ use spectrum_core::config;
 use spectrum_core::instance::RunError;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{self, ServerConfig};
 
@@ -27,16 +29,29 @@ const ALPN_CLIENT: &[u8] = b"xmpp-client";
 pub(crate) struct Tls {
     starttls: TlsAcceptor,
     direct: TlsAcceptor,
-    fingerprint: String,
-    made: bool,
-    #[cfg(test)]
-    certificate: CertificateDer<'static>,
+    used: Arc<Used>,
+    /// Where the certificate and its key come from; `None` if they were made.
+    files: Option<(PathBuf, PathBuf)>,
 }
 
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    made: bool,
+/// The certificate in use. A lock, because handshakes of all connections read what a reload replaces.
+#[derive(Debug)]
+struct Used(RwLock<Arc<CertifiedKey>>);
+
+impl Used {
+    fn certificate(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, by: Arc<CertifiedKey>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = by;
+    }
+}
+
+impl ResolvesServerCert for Used {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.certificate())
+    }
 }
 
 impl Tls {
@@ -46,8 +61,8 @@ impl Tls {
     /// # Errors
     /// [`RunError::Config`] with the remedy.
     pub(crate) fn new(server: &config::Server, domain: &BareJid) -> Result<Self, RunError> {
-        let identity = match (&server.certificate, &server.key) {
-            (Some(certificate), Some(key)) => read(certificate, key)?,
+        let (certified, files) = match (&server.certificate, &server.key) {
+            (Some(certificate), Some(key)) => (read(certificate, key)?, Some((certificate.clone(), key.clone()))),
             (Some(_), None) => return Err(config_error("server.certificate is given and server.key is missing")),
             (None, Some(_)) => return Err(config_error("server.key is given and server.certificate is missing")),
             (None, None) => {
@@ -59,41 +74,49 @@ impl Tls {
                 {
                     return Err(needs_certificate(*address));
                 }
-                make(domain)?
+                (make(domain)?, None)
             }
         };
-        let fingerprint = fingerprint(&identity.chain);
-        let made = identity.made;
-        #[cfg(test)]
-        let certificate = identity.chain[0].clone();
-        let starttls = settings(identity)?;
+        let used = Arc::new(Used(RwLock::new(Arc::new(certified))));
+        let starttls = settings(Arc::clone(&used))?;
         let mut direct = starttls.clone();
         direct.alpn_protocols = vec![ALPN_CLIENT.to_vec()];
         let acceptor = |settings| TlsAcceptor::from(Arc::new(settings));
         Ok(Self {
             starttls: acceptor(starttls),
             direct: acceptor(direct),
-            fingerprint,
-            made,
-            #[cfg(test)]
-            certificate,
+            used,
+            files,
         })
     }
 
     /// SHA-256 of the certificate, in the way browsers and clients show it.
-    pub(crate) fn fingerprint(&self) -> &str {
-        &self.fingerprint
+    pub(crate) fn fingerprint(&self) -> String {
+        fingerprint(&self.used.certificate().cert)
     }
 
     /// Whether the certificate was made at this start, so that clients do not know it.
     pub(crate) fn is_made(&self) -> bool {
-        self.made
+        self.files.is_none()
+    }
+
+    /// Reads the certificate and its key anew, for connections that come later. Gives the new fingerprint, or `None` if the
+    /// certificate was made and there is nothing to read. Blocks on the file system.
+    ///
+    /// # Errors
+    /// [`RunError::Config`]; the certificate so far stays.
+    pub(crate) fn reload(&self) -> Result<Option<String>, RunError> {
+        let Some((certificate, key)) = &self.files else {
+            return Ok(None);
+        };
+        self.used.replace(Arc::new(read(certificate, key)?));
+        Ok(Some(self.fingerprint()))
     }
 
     /// What a client has to trust.
     #[cfg(test)]
-    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.used.certificate().cert[0].clone()
     }
 
     /// Does the handshake.
@@ -106,19 +129,26 @@ impl Tls {
     }
 }
 
-fn settings(identity: Identity) -> Result<ServerConfig, RunError> {
+fn settings(used: Arc<Used>) -> Result<ServerConfig, RunError> {
     // The provider is named, so that a second one in some dependency can never make the choice ambiguous.
     ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map(|builder| builder.with_no_client_auth())
-        .and_then(|builder| builder.with_single_cert(identity.chain, identity.key))
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => config_error("server.key does not belong to server.certificate"),
-            error => config_error(format!("the certificate cannot be used: {error}")),
-        })
+        .map(|builder| builder.with_no_client_auth().with_cert_resolver(used))
+        .map_err(unusable)
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<Identity, RunError> {
+fn unusable(error: rustls::Error) -> RunError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => config_error("server.key does not belong to server.certificate"),
+        error => config_error(format!("the certificate cannot be used: {error}")),
+    }
+}
+
+fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, RunError> {
+    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(unusable)
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, RunError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| config_error(format!("server.certificate: {}: {error}", certificate.display())))?;
@@ -130,10 +160,10 @@ fn read(certificate: &Path, key: &Path) -> Result<Identity, RunError> {
     }
     let key =
         PrivateKeyDer::from_pem_file(key).map_err(|error| config_error(format!("server.key: {}: {error}", key.display())))?;
-    Ok(Identity { chain, key, made: false })
+    certified(chain, key)
 }
 
-fn make(domain: &BareJid) -> Result<Identity, RunError> {
+fn make(domain: &BareJid) -> Result<CertifiedKey, RunError> {
     let names = vec![
         domain.to_string(),
         "localhost".to_owned(),
@@ -142,11 +172,8 @@ fn make(domain: &BareJid) -> Result<Identity, RunError> {
     ];
     let made = rcgen::generate_simple_self_signed(names)
         .map_err(|error| config_error(format!("a certificate for {domain} could not be made: {error}")))?;
-    Ok(Identity {
-        chain: vec![made.cert.der().clone()],
-        key: PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into(),
-        made: true,
-    })
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+    certified(vec![made.cert.der().clone()], key)
 }
 
 fn fingerprint(chain: &[CertificateDer<'_>]) -> String {
@@ -192,7 +219,8 @@ mod tests {
         let tls = tls(|_| {}).unwrap();
         assert!(tls.is_made());
         assert_eq!(tls.fingerprint().len(), 95);
-        assert_eq!(tls.fingerprint(), fingerprint(&[tls.certificate().clone()]));
+        assert_eq!(tls.fingerprint(), fingerprint(&[tls.certificate()]));
+        assert_eq!(tls.reload().unwrap(), None);
     }
 
     #[test]
@@ -238,5 +266,33 @@ mod tests {
         }
         let missing = directory.path().join("missing.pem");
         assert!(files(&missing, &key).is_err());
+    }
+
+    #[test]
+    fn a_new_certificate_takes_over_and_a_bad_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = || rcgen::generate_simple_self_signed(vec!["irc.localhost".to_owned()]).unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let write = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+            std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+            std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        };
+        let (first, second) = (made(), made());
+        write(&first);
+        let tls = tls(|server| {
+            server.certificate = Some(path("cert.pem"));
+            server.key = Some(path("key.pem"));
+        })
+        .unwrap();
+        assert_eq!(tls.certificate(), *first.cert.der());
+
+        std::fs::write(path("cert.pem"), second.cert.pem()).unwrap();
+        let error = tls.reload().unwrap_err().to_string();
+        assert_eq!(error, "server.key does not belong to server.certificate");
+        assert_eq!(tls.certificate(), *first.cert.der(), "the old one stays");
+
+        write(&second);
+        assert_eq!(tls.reload().unwrap(), Some(fingerprint(&[second.cert.der().clone()])));
+        assert_eq!(tls.certificate(), *second.cert.der());
     }
 }

@@ -136,7 +136,10 @@ where
     let result = loop {
         tokio::select! {
             result = &mut running => break result,
-            _ = hangup.recv() => reopen(logs),
+            _ = hangup.recv() => {
+                reopen(logs);
+                instance.reload();
+            }
             () = end.received() => {
                 if shutdown.is_triggered() {
                     tracing::warn!("Told to end twice; ending without waiting for users to be logged out.");

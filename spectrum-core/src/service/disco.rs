@@ -65,9 +65,14 @@ impl Disco {
     fn info(&self, cx: &ServiceCx<'_>) -> DiscoInfoResult {
         let rooms = cx.info.is_some_and(|info| info.capabilities.has(Capability::Rooms));
         let muc = rooms.then_some(ns::MUC);
+        let mut identities = vec![Identity::new(cx.category, cx.kind, "en", cx.name)];
+        if rooms && cx.category != "conference" {
+            // By this clients find out where rooms can be joined and listed (XEP-0045 section 6.2).
+            identities.push(Identity::new("conference", "text", "en", cx.name));
+        }
         DiscoInfoResult {
             node: None,
-            identities: vec![Identity::new(cx.category, cx.kind, "en", cx.name)],
+            identities,
             features: self.features.iter().copied().chain(muc).map(str::to_owned).collect(),
             extensions: Vec::new(),
         }

@@ -27,7 +27,7 @@ pub use memory::MemoryStore;
 pub use record::{
     ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState,
 };
-pub use sessions::{RegisteredSessions, STAY_CONNECTED};
+pub use sessions::{GuestSessions, RegisteredSessions, STAY_CONNECTED};
 pub use sql::SqlStore;
 
 /// The memory of an instance.

@@ -18,31 +18,95 @@ pub const STAY_CONNECTED: &str = "stay_connected";
 /// Sessions of users who must be registered; what they keep lies in a [`Store`].
 #[derive(Clone)]
 pub struct RegisteredSessions {
-    store: Arc<dyn Store>,
+    kept: Kept,
 }
 
 impl RegisteredSessions {
     /// On top of a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { kept: Kept { store } }
     }
 
     async fn account(&self, user: &UserKey) -> Result<Option<Account>, StoreError> {
-        let Some(registration) = self.store.load_registration(user).await? else {
+        let Some(registration) = self.kept.store.load_registration(user).await? else {
             return Ok(None);
         };
+        let mut account = self.kept.account(user).await?;
         let mut settings: BTreeMap<String, String> = registration
             .settings
             .iter()
             .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect();
-        settings.extend(self.store.load_preferences(user).await?);
-        let contacts = self.store.load_contacts(user).await?;
-        let rooms = self.store.load_rooms(user).await?;
-        let names = self.store.load_names(user).await?;
+        settings.append(&mut account.settings);
         Ok(Some(Account {
             name: Some(registration.legacy_name),
             password: Some(registration.password),
+            settings,
+            ..account
+        }))
+    }
+}
+
+#[async_trait]
+impl SessionStore for RegisteredSessions {
+    async fn load(&self, user: &UserKey) -> Result<Option<Account>, String> {
+        self.account(user).await.map_err(unreadable)
+    }
+
+    async fn save(&self, user: &UserKey, change: StoreRequest) {
+        self.kept.save(user, change).await;
+    }
+}
+
+/// Sessions of users who bring their credentials at every login, as the clients of a server do: what they keep lies in a
+/// [`Store`], but never a password, neither theirs nor a room's.
+#[derive(Clone)]
+pub struct GuestSessions {
+    kept: Kept,
+}
+
+impl GuestSessions {
+    /// On top of a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { kept: Kept { store } }
+    }
+}
+
+#[async_trait]
+impl SessionStore for GuestSessions {
+    async fn load(&self, user: &UserKey) -> Result<Option<Account>, String> {
+        self.kept.account(user).await.map(Some).map_err(unreadable)
+    }
+
+    async fn save(&self, user: &UserKey, change: StoreRequest) {
+        let change = match change {
+            // Without its password it could not be joined again: that is left to the client.
+            StoreRequest::SaveRoom(StoredRoom {
+                id, password: Some(_), ..
+            }) => StoreRequest::RemoveRoom(id),
+            // Nobody is asked for at the next start.
+            StoreRequest::SetOnline(_) => return,
+            change => change,
+        };
+        self.kept.save(user, change).await;
+    }
+}
+
+/// What is kept of a user whether registered or not.
+#[derive(Clone)]
+struct Kept {
+    store: Arc<dyn Store>,
+}
+
+impl Kept {
+    async fn account(&self, user: &UserKey) -> Result<Account, StoreError> {
+        let settings = self.store.load_preferences(user).await?;
+        let contacts = self.store.load_contacts(user).await?;
+        let rooms = self.store.load_rooms(user).await?;
+        let names = self.store.load_names(user).await?;
+        Ok(Account {
+            name: None,
+            password: None,
             settings,
             contacts: contacts.into_iter().map(StoredContact::from).collect(),
             rooms: rooms.into_iter().map(StoredRoom::from).collect(),
@@ -53,7 +117,16 @@ impl RegisteredSessions {
                     name: record.name,
                 })
                 .collect(),
-        }))
+        })
+    }
+
+    async fn save(&self, user: &UserKey, change: StoreRequest) {
+        if let Err(failed) = self.change(user, change).await {
+            error!(
+                error = &failed as &dyn std::error::Error,
+                "Could not keep a change of a user."
+            );
+        }
     }
 
     async fn change(&self, user: &UserKey, change: StoreRequest) -> Result<(), StoreError> {
@@ -84,26 +157,13 @@ impl RegisteredSessions {
     }
 }
 
-#[async_trait]
-impl SessionStore for RegisteredSessions {
-    async fn load(&self, user: &UserKey) -> Result<Option<Account>, String> {
-        self.account(user).await.map_err(|failed| {
-            error!(
-                error = &failed as &dyn std::error::Error,
-                "Could not load what is kept of a user."
-            );
-            "The transport could not read its database. Try again later.".to_owned()
-        })
-    }
-
-    async fn save(&self, user: &UserKey, change: StoreRequest) {
-        if let Err(failed) = self.change(user, change).await {
-            error!(
-                error = &failed as &dyn std::error::Error,
-                "Could not keep a change of a user."
-            );
-        }
-    }
+/// Logs why what is kept could not be read, and gives what the user is told.
+fn unreadable(failed: StoreError) -> String {
+    error!(
+        error = &failed as &dyn std::error::Error,
+        "Could not load what is kept of a user."
+    );
+    "The transport could not read its database. Try again later.".to_owned()
 }
 
 fn now() -> Timestamp {
@@ -214,6 +274,40 @@ mod tests {
         let kept = store.load_registration(&user).await.unwrap().unwrap();
         assert!(kept.online && kept.last_login.is_some());
         sessions.save(&user, StoreRequest::SetOnline(false)).await;
+        assert!(store.list_online().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_guest_finds_everything_again_but_no_password() {
+        let (store, user) = (Arc::new(MemoryStore::new()), UserKey::from("romeo@x"));
+        let sessions = GuestSessions::new(Arc::clone(&store) as Arc<dyn Store>);
+        let open = StoredRoom {
+            id: "#verona".into(),
+            nickname: "r".into(),
+            password: None,
+        };
+        let locked = StoredRoom {
+            id: "#crypt".into(),
+            password: Some("key".into()),
+            ..open.clone()
+        };
+        let contact = StoredContact::from(ContactRecord::new("Nurse"));
+        for change in [
+            StoreRequest::SetOnline(true),
+            StoreRequest::SaveContact(contact.clone()),
+            StoreRequest::SaveRoom(open.clone()),
+            StoreRequest::SaveRoom(StoredRoom {
+                password: None,
+                ..locked.clone()
+            }),
+            StoreRequest::SaveRoom(locked),
+        ] {
+            sessions.save(&user, change).await;
+        }
+        let account = sessions.load(&user).await.unwrap().unwrap();
+        assert_eq!((account.name, account.password), (None, None));
+        assert_eq!((account.contacts, account.rooms), (vec![contact], vec![open]));
+        assert_eq!(store.load_registration(&user).await.unwrap(), None);
         assert!(store.list_online().await.unwrap().is_empty());
     }
 }

@@ -16,7 +16,6 @@ use xmpp_parsers::stream_error::DefinedCondition;
 use super::wire::{Turn, Wire};
 use super::{End, Me, Shared, Stop};
 use crate::clients::undeliverable;
-use crate::service;
 
 /// Whether the client is there.
 #[derive(Debug, Clone, Copy)]
@@ -140,9 +139,7 @@ impl Client<'_> {
                 }
             }
             Read::Service(stanza) => {
-                let reply = self
-                    .carbons(&stanza)
-                    .or_else(|| service::answer(&self.shared.identity, &stanza));
+                let reply = self.carbons(&stanza).or_else(|| self.shared.answers.answer(&stanza));
                 self.answer(reply);
             }
             Read::Reject(reply) => self.wire.stanza(&reply),

@@ -29,7 +29,7 @@ use self::wire::Wire;
 use crate::clients::{Clients, ConnectionId};
 use crate::face::ServerFace;
 use crate::listener::Seat;
-use crate::service::Identity;
+use crate::service::Answers;
 use crate::tls::Tls;
 
 /// What a connection wants of sessions. Implemented by the router; an interface of its own so that a connection can be
@@ -96,7 +96,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Arc<Clients>,
     pub(crate) face: Arc<ServerFace>,
     pub(crate) tls: Tls,
-    pub(crate) identity: Identity,
+    pub(crate) answers: Answers,
     pub(crate) timing: Timing,
     /// The server stops.
     pub(crate) stopping: CancellationToken,

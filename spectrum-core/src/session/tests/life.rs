@@ -462,3 +462,29 @@ fn a_durable_event_is_committed_after_it_was_dealt_with() {
         ]
     );
 }
+
+#[test]
+fn a_client_that_leaves_after_its_login_and_before_its_resource_leaves_no_session_for_ever() {
+    let mut desk = Desk::new(SERVER, info());
+    desk.input(Input::Start);
+    desk.input(Input::Loaded(Some(Box::default())));
+    desk.input(Input::Authenticate {
+        ticket: Ticket(1),
+        name: "romeo".into(),
+        password: Secret::new("secret"),
+    });
+    desk.input(Input::Assigned(Arc::clone(&desk.info)));
+    desk.input(Input::Link(LinkInput::LoggedIn));
+    desk.out.clear();
+    desk.input(Input::Abandoned(Ticket(1)));
+    assert_eq!(desk.lines(), [""; 0], "it lingers");
+    assert_eq!(desk.session.next_deadline(), Some(desk.now.mono + Duration::from_secs(30)));
+    desk.now.mono += Duration::from_secs(30);
+    desk.input(Input::Tick);
+    let lines = desk.lines();
+    assert_eq!(lines.last().map(String::as_str), Some("close Offline"), "{lines:?}");
+    assert!(
+        lines.contains(&"release".to_owned()) && lines.contains(&"logged out".to_owned()),
+        "{lines:?}"
+    );
+}

@@ -148,8 +148,13 @@ async fn server_answers_for_itself() {
     peer.send("<iq type='get' id='3' to='irc.localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
         .await;
     peer.expect(&format!(
-        "{}><query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' name='IRC' type='im'/>\
-         <feature var='http://jabber.org/protocol/disco#info'/>",
+        "{}><query xmlns='http://jabber.org/protocol/disco#info'>\
+         <identity category='server' name='IRC' type='im' xml:lang='en'/>\
+         <identity category='conference' name='IRC' type='text' xml:lang='en'/>\
+         <feature var='http://jabber.org/protocol/disco#info'/><feature var='http://jabber.org/protocol/disco#items'/>\
+         <feature var='http://jabber.org/protocol/muc'/><feature var='jabber:iq:last'/>\
+         <feature var='jabber:iq:roster'/><feature var='jabber:iq:version'/><feature var='urn:xmpp:carbons:2'/>\
+         <feature var='urn:xmpp:ping'/><feature var='urn:xmpp:time'/><feature var='vcard-temp'/></query></iq>",
         head("from='irc.localhost' ", "3")
     ))
     .await;

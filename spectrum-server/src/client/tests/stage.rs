@@ -6,9 +6,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jid::BareJid;
+use spectrum_core::backend::BackendInfo;
 use spectrum_core::config::Config;
 use spectrum_core::face::UserIn;
-use spectrum_core::model::{LegacyName, Secret, UserKey};
+use spectrum_core::model::{Capability, LegacyName, Secret, UserKey};
 use spectrum_core::router::NoSession;
 use spectrum_core::session::{AuthError, Input, Ticket};
 use spectrum_core::session_task::Outlet;
@@ -24,7 +25,7 @@ use crate::client::{Io, Security, Sessions, Shared, Timing, serve};
 use crate::clients::Clients;
 use crate::face::ServerFace;
 use crate::listener::Admission;
-use crate::service::Identity;
+use crate::service::Answers;
 use crate::tls::Tls;
 
 pub(super) const OPEN: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
@@ -112,7 +113,7 @@ impl Stage {
         let domain = config.jid.clone();
         let tls = Tls::new(&config.server, &domain).unwrap();
         let mut roots = RootCertStore::empty();
-        roots.add(tls.certificate().clone()).unwrap();
+        roots.add(tls.certificate()).unwrap();
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let trust = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -124,9 +125,12 @@ impl Stage {
             domain: domain.clone(),
             sessions: Arc::new(Script(tell)),
             clients: Arc::new(Clients::default()),
-            face: Arc::new(ServerFace::new(domain)),
+            face: Arc::new(ServerFace::new(domain.clone())),
             tls,
-            identity: Identity { name: "IRC".to_owned() },
+            answers: Answers::new(domain, "IRC".to_owned(), {
+                let info = Arc::new(BackendInfo::new("IRC", "irc").capabilities(&[Capability::Rooms]));
+                Box::new(move || Some(Arc::clone(&info)))
+            }),
             timing: Timing::new(LOGIN_TIMEOUT),
             stopping: CancellationToken::new(),
         };
