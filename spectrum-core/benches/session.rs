@@ -37,7 +37,7 @@ fn seed() -> SessionSeed {
     info.room_prefixes = "#".to_owned();
     let config = SessionConfig {
         transport: BareJid::new("net.example").unwrap(),
-        name: "Net".to_owned(),
+        name: Some("Net".to_owned()),
         face: FaceTraits {
             holds_messages: false,
             serves_roster: false,

@@ -143,7 +143,7 @@ pub fn session_seed(config: &Config, main: &dyn MainProcess, face: FaceTraits, l
     SessionSeed {
         config: Arc::new(SessionConfig {
             transport: config.jid.clone(),
-            name: config.identity.name.clone().unwrap_or_else(|| info.name.clone()),
+            name: config.identity.name.clone(),
             face,
             linger,
             login_timeout: config.server.login_timeout,

@@ -11,9 +11,10 @@ use spectrum_core::router::{NoSession, Router};
 use spectrum_core::service::{self, ServiceCx, Services};
 use spectrum_core::session::Input;
 use spectrum_core::stanza::{Stanza, error};
+use spectrum_core::store::Store;
 use spectrum_core::tasks::{TaskHandle, Tasks};
 use tokio::time::Instant;
-use tracing::{debug, info_span};
+use tracing::{debug, info_span, warn};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
@@ -40,6 +41,7 @@ pub(crate) struct Dispatch {
     pub(crate) keeper: Arc<RosterKeeper>,
     pub(crate) registrar: Registrar,
     pub(crate) services: Services,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) prober: Prober,
     pub(crate) tasks: Tasks,
     pub(crate) started: Instant,
@@ -134,12 +136,38 @@ impl Dispatch {
         let begins = matches!(&input.stanza, Stanza::Presence(presence) if presence.type_ == PresenceType::None);
         if begins {
             match jid::BareJid::new(user.as_str()) {
+                Ok(jid) if self.may_mean_nothing(user, &input) => self.begin_if_registered(jid, input),
                 Ok(jid) => self.router.route_or_start(&jid, input),
                 Err(_) => debug!("A user's address is none."),
             }
         } else if let Err(NoSession(input)) = self.router.route(user, input) {
             self.without_session(&input.stanza);
         }
+    }
+
+    /// Whether a presence may be none of ours. A server that grants presence (XEP-0356) shows us everybody who goes online:
+    /// where nobody needs a registration, all of them would be logged in.
+    fn may_mean_nothing(&self, user: &UserKey, input: &UserIn) -> bool {
+        input.to == To::Transport
+            && self.main.info().is_some_and(|info| !info.needs_registration)
+            && !self.router.has(user)
+            && self.keeper.grants(user).presence
+    }
+
+    /// Begins a session for who is registered; nothing comes of it for others.
+    fn begin_if_registered(&self, user: jid::BareJid, input: Box<UserIn>) {
+        let (store, router) = (Arc::clone(&self.store), self.router.clone());
+        let span = info_span!("begin", %user);
+        drop(self.tasks.spawn("begin", span, async move {
+            match store.load_registration(&UserKey::from(user.as_str())).await {
+                Ok(Some(_)) => router.route_or_start(&user, input),
+                Ok(None) => {}
+                Err(failed) => warn!(
+                    error = &failed as &dyn std::error::Error,
+                    "Could not find out whether a user is registered."
+                ),
+            }
+        }));
     }
 
     /// What is answered to a user who is not logged in.

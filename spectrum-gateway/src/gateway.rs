@@ -133,6 +133,7 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             keeper: Arc::clone(&keeper),
             registrar: registrar.clone(),
+            store: Arc::clone(&store),
             services: Services::new().with(Prompt).announcing(&[ns::REGISTER]),
             prober,
             tasks: tasks.clone(),

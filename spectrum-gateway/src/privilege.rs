@@ -87,6 +87,9 @@ pub struct Grants {
     /// Messages in their names.
     #[serde(default)]
     pub messages: bool,
+    /// Their presence is shown to us, whether or not it is meant for us.
+    #[serde(default)]
+    pub presence: bool,
     /// Requests in their names, by namespace.
     #[serde(default)]
     pub requests: BTreeMap<String, Access>,
@@ -114,6 +117,7 @@ impl Grants {
             match perm.attr("access") {
                 Some("roster") => grants.roster = Access::parse(perm.attr("type")),
                 Some("message") => grants.messages = perm.attr("type") == Some("outgoing"),
+                Some("presence") => grants.presence = matches!(perm.attr("type"), Some("managed_entity" | "roster")),
                 Some("iq") => grants.read_namespaces(perm, 8),
                 Some(_) | None => {}
             }
@@ -228,12 +232,13 @@ mod tests {
     fn both_versions_are_read() {
         for (namespace, version) in [(V2, Version::V2), (V1, Version::V1)] {
             let said = message(&format!(
-                "<privilege xmlns='{namespace}'><perm access='roster' type='both' push='true'/><perm access='message' type='outgoing'/></privilege>"
+                "<privilege xmlns='{namespace}'><perm access='roster' type='both' push='true'/><perm access='message' type='outgoing'/><perm access='presence' type='managed_entity'/></privilege>"
             ));
             let expected = Grants {
                 version,
                 roster: Access::Both,
                 messages: true,
+                presence: true,
                 ..Grants::default()
             };
             assert_eq!(Grants::read(&said), Some(expected));

@@ -11,7 +11,7 @@ use minidom::Element;
 use spectrum_core::backend::{Backend, BackendInfo, Event, Events, LegacySession, Login, LoginError, Op, OpResult};
 use spectrum_core::config::Config;
 use spectrum_core::instance::{Instance as _, Shutdown};
-use spectrum_core::model::{Capability, ContactUpdate, OutgoingMessage, Presence, Sent, Timestamp, UserKey};
+use spectrum_core::model::{Capability, ContactUpdate, JoinRoom, Joined, OutgoingMessage, Presence, Sent, Timestamp, UserKey};
 use spectrum_core::pool::{BackendSource, Pool, PoolOptions};
 use spectrum_core::store::{MemoryStore, NewRegistration, RosterState, Store};
 use spectrum_core::tasks::{TaskHandle, Tasks};
@@ -26,16 +26,24 @@ const REGISTER: &str = "<iq type='set' id='reg' from='romeo@localhost/orchard' t
 const GRANT: &str = "<message from='localhost' to='irc.localhost'><privilege xmlns='urn:xmpp:privilege:2'><perm access='roster' type='both'/></privilege></message>";
 
 /// A network with one contact.
-struct Verona;
+#[derive(Default)]
+struct Verona {
+    /// Everybody is let in under their own name.
+    open: bool,
+    logins: Arc<Mutex<Vec<String>>>,
+}
 
 #[async_trait]
 impl Backend for Verona {
     fn info(&self) -> BackendInfo {
-        BackendInfo::new("Verona", "irc").capabilities(&[Capability::Presence])
+        let mut info = BackendInfo::new("Verona", "irc").capabilities(&[Capability::Presence, Capability::Rooms]);
+        info.needs_registration = !self.open;
+        info.room_prefixes = "#".to_owned();
+        info
     }
 
     async fn login(&self, login: Login, events: Events) -> Result<Box<dyn LegacySession>, LoginError> {
-        assert_eq!(login.name.as_str(), "Romeo");
+        self.logins.lock().unwrap().push(login.name.as_str().to_owned());
         let nurse = ContactUpdate::new("Nurse")
             .alias("The Nurse")
             .groups(["Verona".to_owned()])
@@ -51,6 +59,10 @@ struct Citizen;
 impl LegacySession for Citizen {
     async fn send_message(&self, _: OutgoingMessage, _: Op) -> OpResult<Sent> {
         Ok(Sent::default())
+    }
+    async fn join_room(&self, join: JoinRoom, _: Op) -> OpResult<Joined> {
+        let nickname = join.nickname;
+        Ok(Joined { nickname })
     }
     async fn logout(&self) {}
 }
@@ -75,6 +87,7 @@ struct Scene {
     next: VecDeque<DuplexStream>,
     text: String,
     store: Arc<dyn Store>,
+    logins: Arc<Mutex<Vec<String>>>,
     shutdown: Shutdown,
     running: TaskHandle<Result<(), spectrum_core::instance::RunError>>,
 }
@@ -85,13 +98,18 @@ impl Scene {
     }
 
     async fn with_store(store: Arc<dyn Store>, connections: usize) -> Self {
+        Self::with(Verona::default(), store, connections).await
+    }
+
+    async fn with(network: Verona, store: Arc<dyn Store>, connections: usize) -> Self {
         let config = Config::from_toml(
             "mode = \"gateway\"\njid = \"irc.localhost\"\n[gateway]\nsecret = \"s\"\n[backend]\nbuiltin = \"verona\"\n[registration]\nallow = [\"localhost\"]\n",
         )
         .unwrap();
+        let logins = Arc::clone(&network.logins);
         let (ours, mut theirs): (VecDeque<_>, VecDeque<_>) = (0..connections).map(|_| tokio::io::duplex(1 << 16)).unzip();
         let tasks = Tasks::new();
-        let options = PoolOptions::new(BackendSource::Builtin(Arc::new(Verona)), "irc.localhost", ".");
+        let options = PoolOptions::new(BackendSource::Builtin(Arc::new(network)), "irc.localhost", ".");
         let gateway = Arc::new(
             Gateway::new(GatewayParts {
                 config: Arc::new(config),
@@ -111,6 +129,7 @@ impl Scene {
             next: theirs,
             text: String::new(),
             store,
+            logins,
             shutdown,
             running,
         };
@@ -525,4 +544,80 @@ async fn end_is_shown_to_users_before_the_stream_closes() {
         scene.fill().await;
     }
     assert!(matches!(scene.running.await, Ok(Ok(()))));
+}
+
+const OPEN: fn() -> Verona = || Verona {
+    open: true,
+    ..Verona::default()
+};
+const JOIN: &str = "<presence from='romeo@localhost/orchard' to='#balcony@irc.localhost/rom'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+const SELF: &str = "<presence from='#balcony@irc.localhost/rom' to='romeo@localhost/orchard'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/><status code='110'/></x></presence>";
+
+/// Waits for the user's own presence in the room.
+async fn joined(scene: &mut Scene) {
+    loop {
+        let stanza = timeout(Duration::from_secs(60), scene.next()).await.expect("not joined");
+        if is_to(&stanza, "presence", None, "#balcony@irc.localhost/rom") {
+            let text = String::from(&stanza);
+            assert!(
+                text.contains("code='110'") || text.contains("code=\"110\""),
+                "{text}, not {SELF}"
+            );
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_needs_a_registration_a_room_is_joined_at_once_and_the_user_is_remembered() {
+    let mut scene = Scene::with(OPEN(), Arc::new(MemoryStore::new()), 1).await;
+    scene.send(JOIN).await;
+    joined(&mut scene).await;
+    assert_eq!(*scene.logins.lock().unwrap(), ["romeo"]);
+    let kept = scene.store.load_registration(&ROMEO.into()).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.legacy_name.as_str(), kept.password.expose(), kept.online),
+        ("romeo", "", true)
+    );
+    // To register is possible all the same, and the session goes on with that.
+    scene.send(REGISTER).await;
+    scene
+        .find("<iq type='result' id='reg' from='irc.localhost' to='romeo@localhost/orchard'/>")
+        .await;
+    drop(scene.all_within(Duration::from_secs(20)).await);
+    assert_eq!(*scene.logins.lock().unwrap(), ["romeo", "Romeo"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_alone_logs_in_where_nobody_needs_a_registration() {
+    let mut scene = Scene::with(OPEN(), Arc::new(MemoryStore::new()), 1).await;
+    scene
+        .send("<presence from='romeo@localhost/orchard' to='irc.localhost'/>")
+        .await;
+    scene.find("<presence from='irc.localhost' to='romeo@localhost'/>").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_that_a_server_shows_us_logs_nobody_in_who_has_not_asked_for_it() {
+    let mut scene = Scene::with(OPEN(), Arc::new(MemoryStore::new()), 1).await;
+    scene.send("<message from='localhost' to='irc.localhost'><privilege xmlns='urn:xmpp:privilege:2'><perm access='presence' type='managed_entity'/></privilege></message>").await;
+    scene
+        .send("<presence from='romeo@localhost/orchard' to='irc.localhost'/>")
+        .await;
+    assert_eq!(scene.all_within(Duration::from_secs(5)).await, []);
+    assert!(scene.logins.lock().unwrap().is_empty());
+    // A room is asked for.
+    scene.send(JOIN).await;
+    joined(&mut scene).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn registration_form_calls_the_network_by_the_name_it_has_by_then() {
+    let mut scene = Scene::begin().await;
+    scene
+        .send("<iq type='get' id='r' from='romeo@localhost/orchard' to='irc.localhost'><query xmlns='jabber:iq:register'/></iq>")
+        .await;
+    let answer = String::from(&scene.next().await);
+    assert!(answer.contains("<title>Registration with Verona</title>"), "{answer}");
+    assert!(!answer.contains("with irc.localhost"), "{answer}");
 }

@@ -71,7 +71,7 @@ impl Server {
         let clients = Arc::new(Clients::default());
         let face = Arc::new(ServerFace::new(jid.clone()));
         let seed = session_seed(&config, &*main, face.traits(), Some(config.server.linger));
-        let name = seed.config.name.clone();
+        let name = seed.config.name.clone().unwrap_or_else(|| seed.info.name.clone());
         let router = Router::new(RouterParts {
             seed,
             face: Arc::clone(&face) as Arc<dyn Face>,

@@ -36,6 +36,11 @@ impl Cx<'_> {
         }
     }
 
+    /// The transport's name for people, as known now.
+    pub(crate) fn name(&self) -> &str {
+        self.config.name.as_deref().unwrap_or(&self.info.name)
+    }
+
     /// The transport's own address.
     pub(crate) fn transport(&self) -> Jid {
         self.config.transport.clone().into()

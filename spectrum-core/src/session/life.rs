@@ -27,11 +27,16 @@ impl Parts {
         if self.login.state != State::Loading {
             return;
         }
-        let Some(mut account) = account else {
-            self.login
-                .admit(cx, &Err(AuthError::Refused("There is no registration.".to_owned())));
-            cx.tell(UserOut::NotRegistered);
-            return self.finish(cx, CloseReason::NotRegistered, None);
+        let mut account = match account {
+            Some(account) => account,
+            // Everybody is let in, or has registered since the store was asked.
+            None if !cx.info.needs_registration || self.login.name().is_some() => Box::default(),
+            None => {
+                self.login
+                    .admit(cx, &Err(AuthError::Refused("There is no registration.".to_owned())));
+                cx.tell(UserOut::NotRegistered);
+                return self.finish(cx, CloseReason::NotRegistered, None);
+            }
         };
         self.login.set_account(&mut account);
         self.take_over(cx, *account);
@@ -93,7 +98,11 @@ impl Parts {
     pub(crate) fn begin(&mut self, cx: &mut Cx<'_>) {
         if self.login.name().is_none() {
             match Self::own_name(cx).filter(|_| !cx.info.needs_registration) {
-                Some(own) => self.login.set_name(own),
+                Some(own) => {
+                    // From now on there is a registration, so that the user is found again at the next start.
+                    cx.store(StoreRequest::RegisterAs(own.clone()));
+                    self.login.set_name(own);
+                }
                 None => {
                     cx.tell(UserOut::NotRegistered);
                     return self.finish(cx, CloseReason::NotRegistered, None);

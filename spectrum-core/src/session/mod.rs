@@ -64,8 +64,8 @@ pub struct Now {
 pub struct SessionConfig {
     /// The transport.
     pub transport: BareJid,
-    /// Its name for people.
-    pub name: String,
+    /// Its name for people, if one is configured; otherwise it is called as the network calls itself.
+    pub name: Option<String>,
     /// What the mode asks of sessions.
     pub face: FaceTraits,
     /// How long a session outlives the last resource; `None`: until told to end.

@@ -3,7 +3,7 @@
 use crate::backend::LoginError;
 use crate::backend::link::LinkRequest;
 use crate::face::UserOut;
-use crate::model::{ContactId, RoomId};
+use crate::model::{ContactId, LegacyName, RoomId};
 use crate::session::{StoredContact, StoredName, StoredRoom, Ticket};
 
 /// What a session wants done, in order.
@@ -68,6 +68,8 @@ pub enum CloseReason {
 pub enum StoreRequest {
     /// Everything that is kept of the user.
     Load,
+    /// The user is let in under this name without a registration: keep one, unless there is one by now.
+    RegisterAs(LegacyName),
     /// Keep this contact.
     SaveContact(StoredContact),
     /// Forget this contact.

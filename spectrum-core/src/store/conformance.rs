@@ -14,6 +14,7 @@ use crate::store::{
 pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     registration_comes_back(&*open().await).await;
     changed_registration_keeps_its_history(&*open().await).await;
+    only_a_new_registration_is_added(&*open().await).await;
     login_and_online_flag_are_kept(&*open().await).await;
     list_is_paged_in_order(&*open().await).await;
     removed_user_leaves_nothing(&*open().await).await;
@@ -52,6 +53,17 @@ fn name(name: &str, localpart: &str) -> NameRecord {
         name: name.into(),
         localpart: localpart.to_owned(),
     }
+}
+
+async fn only_a_new_registration_is_added(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    assert!(ok(store.add_registration(&user, account("first", "1"), at(1)).await));
+    assert!(!ok(store.add_registration(&user, account("second", "2"), at(2)).await));
+    let kept = ok(store.load_registration(&user).await);
+    assert_eq!(
+        kept.map(|kept| (kept.legacy_name, kept.password, kept.created)),
+        Some(("first".into(), "1".into(), at(1)))
+    );
 }
 
 async fn registration_comes_back(store: &dyn Store) {

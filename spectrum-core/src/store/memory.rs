@@ -79,6 +79,22 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn add_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<bool, StoreError> {
+        check_text("legacy name", registration.legacy_name.as_str())?;
+        self.write(user, |kept| {
+            let is_new = kept.registration.is_none();
+            kept.registration.get_or_insert(Registration {
+                legacy_name: registration.legacy_name,
+                password: registration.password,
+                settings: registration.settings,
+                created: at,
+                last_login: None,
+                online: false,
+            });
+            is_new
+        })
+    }
+
     async fn remove_user(&self, user: &UserKey) -> Result<bool, StoreError> {
         Ok(self
             .tables()?

@@ -49,6 +49,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
     async fn save_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<(), StoreError>;
 
+    /// Registers a user who is not registered yet; a registration that is there stays as it is. True if there was none.
+    ///
+    /// # Errors
+    /// As [`Store::save_registration`].
+    async fn add_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<bool, StoreError>;
+
     /// Forgets a user: registration, contacts, names, roster, rooms, preferences and the key that sealed them. True if the user
     /// was registered.
     ///

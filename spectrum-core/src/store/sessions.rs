@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use tracing::error;
 
-use crate::model::{Timestamp, UserKey};
+use crate::model::{FormAnswers, Secret, Timestamp, UserKey};
 use crate::session::{Account, StoreRequest, StoredContact, StoredName, StoredRoom};
 use crate::session_task::SessionStore;
-use crate::store::{ContactRecord, NameRecord, RoomRecord, Store, StoreError};
+use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, Store, StoreError};
 
 /// The user's own say whether they stay on the network without a client; a preference.
 pub const STAY_CONNECTED: &str = "stay_connected";
@@ -132,6 +132,14 @@ impl Kept {
     async fn change(&self, user: &UserKey, change: StoreRequest) -> Result<(), StoreError> {
         match change {
             StoreRequest::Load => Ok(()),
+            StoreRequest::RegisterAs(legacy_name) => {
+                let new = NewRegistration {
+                    legacy_name,
+                    password: Secret::default(),
+                    settings: FormAnswers::new(),
+                };
+                self.store.add_registration(user, new, now()).await.map(drop)
+            }
             StoreRequest::SaveContact(contact) => self.store.save_contacts(user, vec![contact.into()]).await,
             StoreRequest::RemoveContact(id) => self.store.remove_contact(user, &id).await.map(drop),
             StoreRequest::SaveName(name) => {
@@ -209,8 +217,8 @@ impl From<RoomRecord> for StoredRoom {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::{FormAnswers, LegacyName};
-    use crate::store::{MemoryStore, NewRegistration};
+    use crate::model::LegacyName;
+    use crate::store::MemoryStore;
 
     async fn registered() -> (Arc<MemoryStore>, RegisteredSessions, UserKey) {
         let (store, user) = (Arc::new(MemoryStore::new()), UserKey::from("romeo@x"));

@@ -194,24 +194,23 @@ impl Registrar {
             self.0.keeper.clean(&key, known, Clean::Contacts);
         }
         self.store(&key, new).await?;
+        // Who was let in without a registration, or has taken the transport out, has it in the roster now.
+        self.0.keeper.add_transport(&key);
         match (&old, is_other_account) {
-            (None, _) => {
-                info!("A user registered.");
-                self.0.keeper.add_transport(&key);
-            }
+            (None, _) => info!("A user registered."),
             (Some(_), true) => {
                 info!("A user changed to another account.");
                 let probe = Presence::probe().with_from(self.0.config.jid.clone()).with_to(user.clone());
                 self.0.outbox.push(probe.into());
             }
-            (Some(_), false) => {
-                info!("A user changed the registration.");
-                if self.0.router.has(&key)
-                    && let Ok(Some(account)) = self.0.sessions.load(&key).await
-                {
-                    self.0.router.tell(&key, Input::Registration(Some(Box::new(account))));
-                }
-            }
+            (Some(_), false) => info!("A user changed the registration."),
+        }
+        // One that has just begun without a registration has to hear of it as well.
+        if !is_other_account
+            && self.0.router.has(&key)
+            && let Ok(Some(account)) = self.0.sessions.load(&key).await
+        {
+            self.0.router.tell(&key, Input::Registration(Some(Box::new(account))));
         }
         Ok(())
     }

@@ -172,7 +172,7 @@ fn features_of(info: &crate::model::RoomInfo) -> Vec<&'static str> {
 
 fn disco_info(name: &str, features: &[&str], cx: &Cx<'_>) -> Element {
     let mut query = element("query", DISCO_INFO, &[]);
-    let name = if name.is_empty() { cx.config.name.as_str() } else { name };
+    let name = if name.is_empty() { cx.name() } else { name };
     query.append_child(element(
         "identity",
         DISCO_INFO,

@@ -44,11 +44,36 @@ fn where_no_registration_is_needed_the_user_is_let_in_under_their_own_name() {
     info.needs_registration = false;
     let mut desk = Desk::new(GATEWAY, info);
     desk.input(Input::Start);
-    desk.input(Input::Loaded(Some(Box::default())));
+    desk.input(Input::Loaded(None));
     desk.out.clear();
     desk.user("<presence/>");
+    assert_eq!(
+        desk.lines(),
+        [
+            "transport desk Offline Connecting to Net",
+            "store RegisterAs(\"romeo\")",
+            "store SetOnline(true)",
+            "assign",
+            "transport all Offline Connecting to Net",
+        ]
+    );
     desk.input(Input::Assigned(Arc::clone(&desk.info)));
     assert_eq!(desk.login().name.as_str(), "romeo");
+}
+
+#[test]
+fn who_registers_while_the_store_is_asked_logs_in_with_that() {
+    let mut desk = Desk::new(GATEWAY, info());
+    desk.input(Input::Start);
+    desk.user("<presence/>");
+    let registered = Account {
+        name: Some("Romeo2".into()),
+        ..account()
+    };
+    desk.input(Input::Registration(Some(Box::new(registered))));
+    desk.input(Input::Loaded(None));
+    desk.input(Input::Assigned(Arc::clone(&desk.info)));
+    assert_eq!(desk.login().name.as_str(), "Romeo2");
 }
 
 #[test]

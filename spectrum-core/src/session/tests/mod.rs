@@ -74,7 +74,7 @@ impl Desk {
         let info = Arc::new(info);
         let config = SessionConfig {
             transport: BareJid::new(TRANSPORT).unwrap(),
-            name: "Net".to_owned(),
+            name: Some("Net".to_owned()),
             face,
             linger: Some(Duration::from_secs(30)),
             login_timeout: Duration::from_secs(30),

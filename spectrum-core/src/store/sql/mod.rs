@@ -142,12 +142,25 @@ impl Store for SqlStore {
         check_text("user", user.as_str())?;
         check_text("legacy name", registration.legacy_name.as_str())?;
         self.write(Write::SaveRegistration {
+            statement: sql::SAVE_REGISTRATION,
             user: user.clone(),
             registration,
             at,
         })
         .await
         .map(drop)
+    }
+
+    async fn add_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<bool, StoreError> {
+        check_text("user", user.as_str())?;
+        check_text("legacy name", registration.legacy_name.as_str())?;
+        self.write(Write::SaveRegistration {
+            statement: sql::ADD_REGISTRATION,
+            user: user.clone(),
+            registration,
+            at,
+        })
+        .await
     }
 
     async fn remove_user(&self, user: &UserKey) -> Result<bool, StoreError> {

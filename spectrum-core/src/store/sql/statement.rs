@@ -19,6 +19,8 @@ pub(super) const REGISTRATION: &str = "SELECT r.legacy_name, r.secret, r.created
 pub(super) const SAVE_REGISTRATION: &str = "INSERT INTO registrations (user_jid, legacy_name, secret, created, last_login, online) \
      VALUES ($1, $2, $3, $4, NULL, FALSE) \
      ON CONFLICT (user_jid) DO UPDATE SET legacy_name = excluded.legacy_name, secret = excluded.secret";
+pub(super) const ADD_REGISTRATION: &str = "INSERT INTO registrations (user_jid, legacy_name, secret, created, last_login, online) \
+     VALUES ($1, $2, $3, $4, NULL, FALSE) ON CONFLICT (user_jid) DO NOTHING";
 pub(super) const REMOVE_REGISTRATION: &str = "DELETE FROM registrations WHERE user_jid = $1";
 pub(super) const REGISTRATIONS_AFTER: &str = "SELECT user_jid, legacy_name, created, last_login, online \
      FROM registrations WHERE user_jid > $1 ORDER BY user_jid LIMIT $2";
@@ -78,6 +80,7 @@ pub(super) const ALL: &[&str] = &[
     REMOVE_DATA_KEY,
     REGISTRATION,
     SAVE_REGISTRATION,
+    ADD_REGISTRATION,
     REMOVE_REGISTRATION,
     REGISTRATIONS_AFTER,
     RECORD_LOGIN,

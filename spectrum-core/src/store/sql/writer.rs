@@ -28,6 +28,8 @@ pub(super) struct Job {
 /// A change to make.
 pub(super) enum Write {
     SaveRegistration {
+        /// Whether one that is there is replaced.
+        statement: &'static str,
         user: UserKey,
         registration: NewRegistration,
         at: Timestamp,
@@ -191,7 +193,12 @@ async fn attempt(inner: &Inner, batch: &[Job]) -> Result<Vec<Result<bool, StoreE
 async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<bool, StoreError>, StoreError> {
     let failed = |error| from_sqlx(error, &inner.place);
     let changed = match write {
-        Write::SaveRegistration { user, registration, at } => {
+        Write::SaveRegistration {
+            statement,
+            user,
+            registration,
+            at,
+        } => {
             let key = claim_data_key(inner, tx, user).await?;
             let place = Place {
                 instance: &inner.instance,
@@ -199,7 +206,7 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
                 column: "registration",
             };
             let secret = key.seal(place, &encode_secret(&registration.password, &registration.settings))?;
-            in_tx!(tx, c => sqlx::query(sql::SAVE_REGISTRATION)
+            in_tx!(tx, c => sqlx::query(*statement)
                 .bind(user.as_str())
                 .bind(registration.legacy_name.as_str())
                 .bind(secret)

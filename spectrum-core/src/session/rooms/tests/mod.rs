@@ -52,7 +52,7 @@ impl Stage {
         Self {
             config: SessionConfig {
                 transport: BareJid::new("net.example").unwrap(),
-                name: "Net".to_owned(),
+                name: Some("Net".to_owned()),
                 face: FaceTraits {
                     holds_messages: false,
                     serves_roster: false,
