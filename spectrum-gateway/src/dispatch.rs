@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jid::NodePart;
 use spectrum_core::config::Config;
 use spectrum_core::face::{Face as _, Read, To, UserIn};
 use spectrum_core::main_process::MainProcess;
@@ -11,7 +12,7 @@ use spectrum_core::router::{NoSession, Router};
 use spectrum_core::service::{self, ServiceCx, Services};
 use spectrum_core::session::Input;
 use spectrum_core::stanza::{Stanza, error};
-use spectrum_core::store::Store;
+use spectrum_core::store::{RegisteredSessions, Store};
 use spectrum_core::tasks::{TaskHandle, Tasks};
 use tokio::time::Instant;
 use tracing::{debug, info_span, warn};
@@ -141,6 +142,11 @@ impl Dispatch {
                 Err(_) => debug!("A user's address is none."),
             }
         } else if let Err(NoSession(input)) = self.router.route(user, input) {
+            if let (To::Peer { node, .. }, Stanza::Presence(presence)) = (&input.to, &input.stanza)
+                && presence.type_ == PresenceType::Unsubscribe
+            {
+                self.forget_contact(user, node);
+            }
             self.without_session(&input.stanza);
         }
     }
@@ -168,6 +174,18 @@ impl Dispatch {
                 ),
             }
         }));
+    }
+
+    /// A user who is not logged in has removed a contact: the next login is not to bring it back.
+    fn forget_contact(&self, user: &UserKey, node: &NodePart) {
+        let Some(info) = self.main.info() else { return };
+        let sessions = RegisteredSessions::new(Arc::clone(&self.store));
+        let (user, node) = (user.clone(), node.clone());
+        self.tasks.spawn("forget contact", info_span!("forget", %user), async move {
+            if let Err(failed) = sessions.forget_contact(&user, &node, &info).await {
+                warn!(error = %failed, "A contact that a user removed could not be forgotten.");
+            }
+        });
     }
 
     /// What is answered to a user who is not logged in.

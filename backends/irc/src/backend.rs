@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use spectrum_backend_sdk::model::{Capability, CaseMapping, Field, FieldKind, Secret};
+use spectrum_backend_sdk::model::{Capability, CaseMapping, ContactId, Field, FieldKind, Secret};
 use spectrum_backend_sdk::tasks::Tasks;
 use spectrum_backend_sdk::{Backend, BackendInfo, Events, LegacySession, Login, LoginError, LoginErrorKind};
 
@@ -43,6 +43,15 @@ pub(crate) struct Connector {
     events: Events,
     nick: String,
     settings: BTreeMap<String, String>,
+}
+
+/// What is particular to one connection of a user.
+struct Beginning {
+    scope: Scope,
+    identity: Identity,
+    away: Option<String>,
+    watched: Vec<(ContactId, String)>,
+    ends_session: bool,
 }
 
 impl IrcBackend {
@@ -168,16 +177,29 @@ impl Backend for IrcBackend {
         };
         let session = match (server, &self.shared.options.networks) {
             (Some(server), _) => {
-                let connection = connector
-                    .connect_as(server, Scope::Plain, connector.identity(login.password), away, true)
-                    .await?;
-                IrcSession::Fixed(Arc::new(connection))
+                let start = Beginning {
+                    scope: Scope::Plain,
+                    identity: connector.identity(login.password),
+                    away,
+                    watched: login
+                        .contacts
+                        .into_iter()
+                        .map(|c| (c.id.clone(), c.id.as_str().to_owned()))
+                        .collect(),
+                    ends_session: true,
+                };
+                IrcSession::Fixed(Arc::new(connector.connect_as(server, start).await?))
             }
-            (None, Networks::Several(list)) => IrcSession::Several(Several {
-                slots: list.iter().map(|a| (a.host.to_string(), Slot::new(a.clone()))).collect(),
-                away: Mutex::new(away),
-                connector,
-            }),
+            (None, Networks::Several(list)) => {
+                let several = Several {
+                    slots: list.iter().map(|a| (a.host.to_string(), Slot::new(a.clone()))).collect(),
+                    away: Mutex::new(away),
+                    connector,
+                };
+                // They are watched on each network once it is connected.
+                login.contacts.into_iter().for_each(|contact| several.remember(contact.id));
+                IrcSession::Several(several)
+            }
             (None, Networks::Fixed(_)) => {
                 return Err(LoginError::new(
                     LoginErrorKind::Settings,
@@ -214,7 +236,7 @@ impl Connector {
         address: &ServerAddress,
         scope: Scope,
         nick: Option<&str>,
-        away: Option<String>,
+        (away, watched): (Option<String>, Vec<(ContactId, String)>),
     ) -> Result<Connection, LoginError> {
         let setting = |what: &str| {
             self.settings
@@ -227,17 +249,24 @@ impl Connector {
             nick.clone_into(&mut identity.account);
             nick.clone_into(&mut identity.real_name);
         }
-        self.connect_as(address, scope, identity, away, false).await
+        let start = Beginning {
+            scope,
+            identity,
+            away,
+            watched,
+            ends_session: false,
+        };
+        self.connect_as(address, start).await
     }
 
-    async fn connect_as(
-        &self,
-        address: &ServerAddress,
-        scope: Scope,
-        identity: Identity,
-        away: Option<String>,
-        ends_session: bool,
-    ) -> Result<Connection, LoginError> {
+    async fn connect_as(&self, address: &ServerAddress, beginning: Beginning) -> Result<Connection, LoginError> {
+        let Beginning {
+            scope,
+            identity,
+            away,
+            watched,
+            ends_session,
+        } = beginning;
         let options = &self.shared.options;
         let encoding = options.encoding.unwrap_or(encoding_rs::UTF_8);
         let start = Start {
@@ -249,6 +278,7 @@ impl Connector {
                 // Four bytes there for what are two in UTF-8.
                 halve_text: encoding == encoding_rs::GB18030 || encoding == encoding_rs::GBK,
                 away,
+                watched,
             },
             encoding,
             fallback: if encoding == encoding_rs::UTF_8 {

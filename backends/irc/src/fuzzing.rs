@@ -31,6 +31,7 @@ pub fn server_says(bytes: &[u8]) {
         lines_per_second: 100.0,
         halve_text: false,
         away: None,
+        watched: Vec::new(),
     };
     let Ok(mut engine) = Engine::new(setup, now) else { return };
     let greeting = b"CAP * LS :echo-message batch\r\nCAP * ACK :echo-message batch\r\n:s 001 dan :Hi\r\n:s 422 dan :No MOTD\r\n";

@@ -95,6 +95,16 @@ fn no_connection(error: &LoginError) -> OpError {
 }
 
 impl Several {
+    /// Remembers a contact until its network is connected. One of another network, or one too many, has no presence.
+    pub(crate) fn remember(&self, contact: ContactId) {
+        if let Ok((slot, nick)) = self.slot(contact.as_str()) {
+            let (mut watched, nick) = (locked(&slot.watched), nick.to_owned());
+            if watched.len() < MAX_REMEMBERED {
+                watched.insert(nick, contact);
+            }
+        }
+    }
+
     /// The slot of a qualified name, and the name on that network.
     fn slot<'a, 'n>(&'a self, name: &'n str) -> OpResult<(&'a Slot, &'n str)> {
         let (plain, host) = split_qualified(name).ok_or_else(|| no_such_name(name))?;
@@ -110,23 +120,19 @@ impl Several {
         }
         let scope = Scope::Qualified(Arc::clone(&slot.address.host));
         let away = locked(&self.away).clone();
+        // Whoever is added or removed while this goes on waits for the connection, and changes it then.
+        let watched = locked(&slot.watched)
+            .iter()
+            .map(|(nick, id)| (id.clone(), nick.clone()))
+            .collect();
         let connection = self
             .connector
-            .connect(&slot.address, scope, nick, away)
+            .connect(&slot.address, scope, nick, (away, watched))
             .await
             .map_err(|e| no_connection(&e))?;
         let connection = Arc::new(connection);
         *held = Some(Arc::clone(&connection));
         Ok(connection)
-    }
-
-    /// Begins to watch what was to be watched before there was a connection.
-    async fn watch_all(slot: &Slot, connection: &Shared, cx: &Op) -> OpResult<()> {
-        let watched = locked(&slot.watched).clone();
-        for (nick, id) in watched {
-            connection.ask(Ask::Watch { id, nick }, cx).await?;
-        }
-        Ok(())
     }
 
     /// The connection of a network, if there is one.
@@ -154,7 +160,6 @@ impl IrcSession {
                     connection = several.connect(slot, nick) => connection?,
                     () = cx.cancelled() => return Err(OpError::new(OpErrorKind::Timeout, "The network did not let the user in in time.")),
                 };
-                Several::watch_all(slot, &connection, cx).await?;
                 Ok((connection, plain))
             }
         }
@@ -196,11 +201,8 @@ impl IrcSession {
     async fn watch(&self, contact: ContactId, cx: &Op) -> OpResult<()> {
         let name = contact.as_str().to_owned();
         if let Self::Several(several) = self {
-            let (slot, nick) = several.slot(&name)?;
-            let mut watched = locked(&slot.watched);
-            if watched.len() < MAX_REMEMBERED {
-                watched.insert(nick.to_owned(), contact.clone());
-            }
+            several.slot(&name)?;
+            several.remember(contact.clone());
         }
         match self.reach_connected(&name).await? {
             Some((connection, nick)) => connection

@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spectrum_core::backend::{Backend, BackendInfo, Event, LoginError};
 use spectrum_core::driver;
-use spectrum_core::model::{AssignmentId, FormAnswers, LegacyName, LoginPrompt, Presence, Secret};
+use spectrum_core::model::{AssignmentId, Capability, ContactUpdate, FormAnswers, LegacyName, LoginPrompt, Presence, Secret};
 use spectrum_core::tasks::Tasks;
 use spectrum_core::wire::{FromBackend, LoginRequest, ToBackend};
 use tokio::sync::mpsc;
@@ -66,6 +66,10 @@ pub struct Account {
     pub password: Option<Secret>,
     /// Further fields.
     pub settings: BTreeMap<String, String>,
+    /// What to be seen as.
+    pub presence: Presence,
+    /// What the core remembers; given to backends that declare [`Capability::ContactsAtLogin`], as in production.
+    pub contacts: Vec<ContactUpdate>,
 }
 
 impl Account {
@@ -75,6 +79,8 @@ impl Account {
             name: name.into(),
             password: None,
             settings: BTreeMap::new(),
+            presence: Presence::ONLINE,
+            contacts: Vec::new(),
         }
     }
 
@@ -87,6 +93,18 @@ impl Account {
     /// With this further field.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
+        self
+    }
+
+    /// To be seen like this.
+    pub fn presence(mut self, presence: Presence) -> Self {
+        self.presence = presence;
+        self
+    }
+
+    /// With this remembered contact.
+    pub fn contact(mut self, contact: ContactUpdate) -> Self {
+        self.contacts.push(contact);
         self
     }
 }
@@ -173,8 +191,12 @@ impl Kit {
             name: account.name,
             password: account.password,
             settings: account.settings,
-            presence: Presence::ONLINE,
-            contacts: Vec::new(),
+            presence: account.presence,
+            contacts: if self.info.capabilities.has(Capability::ContactsAtLogin) {
+                account.contacts
+            } else {
+                Vec::new()
+            },
         })))
         .await;
         user.logged_in().await?;
@@ -203,13 +225,15 @@ async fn read(mut from: mpsc::Receiver<FromBackend>, to: mpsc::Sender<ToBackend>
                 durable,
                 event,
             } => {
-                if let Some(line) = shared.lines().get_mut(&assignment) {
+                let dealt_with = shared.lines().get_mut(&assignment).is_none_or(|line| {
                     if let Event::Closed(error) = &*event {
                         line.logged_in(Err(error.clone()));
                     }
-                    line.event(*event);
+                    line.event(*event)
+                });
+                if dealt_with {
+                    let _ = to.send(ToBackend::Credit { assignment, events: 1 }).await;
                 }
-                let _ = to.send(ToBackend::Credit { assignment, events: 1 }).await;
                 if let Some(event) = durable {
                     let _ = to.send(ToBackend::Committed { assignment, event }).await;
                 }

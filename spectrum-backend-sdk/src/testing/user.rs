@@ -1,6 +1,7 @@
 //! One user of a test.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,19 +23,22 @@ pub(super) struct Line {
     logged_in: Option<oneshot::Sender<Result<(), LoginError>>>,
     logged_out: oneshot::Sender<()>,
     requests: Requests,
+    taking: Arc<AtomicBool>,
 }
 
 /// Requests that have not been answered.
 type Requests = Arc<Mutex<HashMap<RequestId, oneshot::Sender<Outcome>>>>;
 
-/// A user who is logged in.
+/// A user who is logged in. Dropping it logs the user out too, without waiting for that.
 pub struct User {
     assignment: AssignmentId,
     to: mpsc::Sender<ToBackend>,
     events: mpsc::Receiver<Event>,
     logged_in: Option<oneshot::Receiver<Result<(), LoginError>>>,
-    logged_out: oneshot::Receiver<()>,
+    /// `None` once the logout has been asked for.
+    logged_out: Option<oneshot::Receiver<()>>,
     requests: Requests,
+    taking: Arc<AtomicBool>,
     last: u64,
 }
 
@@ -44,19 +48,22 @@ impl Line {
         let (logged_in, logging_in) = oneshot::channel();
         let (logged_out, logging_out) = oneshot::channel();
         let requests = Requests::default();
+        let taking = Arc::new(AtomicBool::new(true));
         let line = Self {
             events: event,
             logged_in: Some(logged_in),
             logged_out,
             requests: Arc::clone(&requests),
+            taking: Arc::clone(&taking),
         };
         let user = User {
             assignment,
             to,
             events,
             logged_in: Some(logging_in),
-            logged_out: logging_out,
+            logged_out: Some(logging_out),
             requests,
+            taking,
             last: 0,
         };
         (line, user)
@@ -68,8 +75,10 @@ impl Line {
         }
     }
 
-    pub(super) fn event(&self, event: Event) {
+    /// Hands on an event; true if the user has dealt with it.
+    pub(super) fn event(&self, event: Event) -> bool {
         let _ = self.events.try_send(event);
+        self.taking.load(Ordering::Relaxed)
     }
 
     pub(super) fn outcome(&self, request: RequestId, outcome: Outcome) {
@@ -169,14 +178,30 @@ impl User {
     /// # Panics
     /// If it does not come; the text tells what came instead.
     pub async fn expect(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.wait_for("the event", |event| is_it(event).then(|| event.clone())).await
+    }
+
+    /// Waits for an event of which this can be read, passing over others. `what` is named if it does not come.
+    ///
+    /// # Panics
+    /// If it does not come; the text tells what came instead.
+    pub async fn wait_for<T>(&mut self, what: &str, mut read: impl FnMut(&Event) -> Option<T>) -> T {
         let mut others = Vec::new();
         loop {
             match timeout(PATIENCE, self.events.recv()).await {
-                Ok(Some(event)) if is_it(&event) => return event,
-                Ok(Some(event)) => others.push(event),
-                Ok(None) | Err(_) => panic!("the event did not come; these did: {others:#?}"),
+                Ok(Some(event)) => match read(&event) {
+                    Some(found) => return found,
+                    None => others.push(event),
+                },
+                Ok(None) | Err(_) => panic!("{what} did not come; these did: {others:#?}"),
             }
         }
+    }
+
+    /// From now on this user deals with no event, as one whose devices are stuck: after as many as there is credit for,
+    /// `emit` waits. Events are still seen by the test.
+    pub fn take_nothing(&self) {
+        self.taking.store(false, Ordering::Relaxed);
     }
 
     /// All events that have come and were not looked at.
@@ -188,14 +213,23 @@ impl User {
     ///
     /// # Panics
     /// If it is not done in [`PATIENCE`].
-    pub async fn logout(self) {
+    pub async fn logout(mut self) {
+        let Some(answered) = self.logged_out.take() else { return };
         self.send(ToBackend::Logout {
             assignment: self.assignment,
         })
         .await;
-        assert!(
-            timeout(PATIENCE, self.logged_out).await.is_ok(),
-            "the logout was not answered"
-        );
+        assert!(timeout(PATIENCE, answered).await.is_ok(), "the logout was not answered");
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if self.logged_out.is_some() {
+            // A driver that has ended has logged everybody out.
+            let _ = self.to.try_send(ToBackend::Logout {
+                assignment: self.assignment,
+            });
+        }
     }
 }

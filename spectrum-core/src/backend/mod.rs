@@ -26,9 +26,9 @@ pub use info::BackendInfo;
 pub use verb::{Answer, Outcome, Verb};
 
 use crate::model::{
-    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, LegacyName, Marker,
-    Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, RequestId, Retraction, RoomId, RoomInfo,
-    RoomSummary, Secret, Sent, Standing, UserKey,
+    Chat, ChatState, ContactDetails, ContactId, ContactSummary, ContactUpdate, Edit, HistoryPage, JoinRoom, Joined, LegacyName,
+    Marker, Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, RequestId, Retraction, RoomId,
+    RoomInfo, RoomSummary, Secret, Sent, Standing, UserKey,
 };
 
 /// Verbs of one user that may run at the same time, for different chats.
@@ -67,6 +67,10 @@ pub struct Login {
     pub settings: BTreeMap<String, String>,
     /// What to be seen as from the start.
     pub presence: Presence,
+    /// The contacts the core remembers, as many as the user's limit allows; never any without
+    /// [`Capability::ContactsAtLogin`](crate::model::Capability::ContactsAtLogin). For networks that keep no list of
+    /// their own: whom the user removed while logged out is not among them.
+    pub contacts: Vec<ContactUpdate>,
     /// The way to ask the person something during the login.
     pub prompts: Prompts,
 }

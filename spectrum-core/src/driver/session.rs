@@ -65,6 +65,7 @@ impl SessionTask {
             password: login.password,
             settings: login.settings,
             presence: login.presence,
+            contacts: login.contacts,
             prompts: Prompts::new(Arc::clone(&self.reports) as Arc<dyn PromptSink>),
         };
         let events = Events::new(Arc::clone(&self.reports) as Arc<dyn EventSink>);

@@ -73,7 +73,7 @@ capabilities! {
     Xhtml = 28,
     /// XMPP stanzas are passed as text.
     RawXml = 30,
-    /// The backend wants the stored contacts at login.
+    /// The network keeps no list of contacts: the backend gets the stored ones with each login.
     ContactsAtLogin = 31,
 }
 

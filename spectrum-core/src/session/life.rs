@@ -167,6 +167,8 @@ impl Parts {
         self.login.admit(cx, &Ok(()));
         self.tell_transport_presence(cx);
         self.resources.tell_network(cx);
+        let seen = self.resources.any_available();
+        self.subscriptions.logged_in(cx, &mut self.contacts, seen);
         self.rooms.logged_in(cx);
         self.conversations.connected(cx);
     }

@@ -17,10 +17,14 @@ use crate::stanza::{Stanza, op_error};
 /// Requests of contacts that wait for the user. Further ones are not shown; the network keeps them.
 const MAX_REQUESTS: usize = 128;
 
-/// What waits for an answer of the user.
+/// Contacts removed while the network was away that it is told of later. Of further ones it keeps its own idea.
+const MAX_REMOVED: usize = 128;
+
+/// What waits for an answer of the user, and what for the network.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     requests: Vec<ContactRequest>,
+    removed: Vec<ContactId>,
 }
 
 /// A subscription presence of the user, and where it came from.
@@ -56,7 +60,16 @@ impl Subscriptions {
 
     /// Forgets everything: the user has another account.
     pub(crate) fn clear(&mut self) {
-        self.requests = Vec::new();
+        *self = Self::default();
+    }
+
+    /// The network is there again: it is told whom the user has removed meanwhile. Whom it has reported all the same is gone
+    /// again.
+    pub(crate) fn logged_in(&mut self, cx: &mut Cx<'_>, contacts: &mut Contacts, seen: bool) {
+        for id in std::mem::take(&mut self.removed) {
+            contacts.remove(cx, &id, seen);
+            cx.try_ask(Verb::RemoveContact(id));
+        }
     }
 
     /// The user subscribes, unsubscribes, or answers.
@@ -64,7 +77,7 @@ impl Subscriptions {
         let name = cx.names.name_of(asked.node);
         match asked.presence.type_ {
             Type::Subscribe => subscribe(cx, contacts, &name, asked),
-            Type::Unsubscribe => unsubscribe(cx, contacts, &name, asked),
+            Type::Unsubscribe => self.unsubscribe(cx, contacts, &name, asked),
             Type::Subscribed => self.answer(cx, &name, true),
             Type::Unsubscribed => self.answer(cx, &name, false),
             Type::None | Type::Unavailable | Type::Probe | Type::Error => {}
@@ -75,6 +88,28 @@ impl Subscriptions {
         if let Some(at) = self.position(cx, &ContactId::from(name)) {
             let ContactRequest { id: contact, .. } = self.requests.remove(at);
             cx.try_ask(Verb::AnswerContactRequest { contact, accept });
+        }
+    }
+
+    fn unsubscribe(&mut self, cx: &mut Cx<'_>, contacts: &mut Contacts, name: &LegacyName, asked: Asked<'_>) {
+        let id = ContactId::from(name);
+        if let Some(contact) = contacts.get(cx, name.as_str()) {
+            let id = contact.id().clone();
+            if cx.can(Capability::RemoveContacts) {
+                let presence = presence_envelope(asked.presence);
+                if !cx.online {
+                    // The user's server has removed it already: a refusal would make it come back.
+                    if self.removed.len() < MAX_REMOVED {
+                        self.removed.push(id.clone());
+                    }
+                } else if let Err((failed, _)) = cx.ask(Verb::RemoveContact(id.clone()), Pending::Tell(presence.clone())) {
+                    return cx.refuse(&presence, op_error(&failed));
+                }
+            }
+            answered(cx, contacts, &id, false);
+            contacts.remove(cx, &id, asked.seen);
+        } else {
+            answered(cx, contacts, &id, false);
         }
     }
 
@@ -127,23 +162,6 @@ fn added(cx: &mut Cx<'_>, contacts: &mut Contacts, id: ContactId, resource: Opti
     {
         answered(cx, contacts, &id, true);
         contacts.show_one(cx, &LegacyName::from(&id), resource.map(|r| &**r));
-    }
-}
-
-fn unsubscribe(cx: &mut Cx<'_>, contacts: &mut Contacts, name: &LegacyName, asked: Asked<'_>) {
-    let id = ContactId::from(name);
-    if let Some(contact) = contacts.get(cx, name.as_str()) {
-        let id = contact.id().clone();
-        if cx.can(Capability::RemoveContacts) {
-            let presence = presence_envelope(asked.presence);
-            if let Err((failed, _)) = cx.ask(Verb::RemoveContact(id.clone()), Pending::Tell(presence.clone())) {
-                return cx.refuse(&presence, op_error(&failed));
-            }
-        }
-        answered(cx, contacts, &id, false);
-        contacts.remove(cx, &id, asked.seen);
-    } else {
-        answered(cx, contacts, &id, false);
     }
 }
 

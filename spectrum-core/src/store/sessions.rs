@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use jid::NodePart;
 use tracing::error;
 
+use crate::backend::BackendInfo;
 use crate::model::{FormAnswers, Secret, Timestamp, UserKey};
-use crate::session::{Account, StoreRequest, StoredContact, StoredName, StoredRoom};
+use crate::session::{Account, NameTable, StoreRequest, StoredContact, StoredName, StoredRoom};
 use crate::session_task::SessionStore;
 use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, Store, StoreError};
 
@@ -25,6 +27,27 @@ impl RegisteredSessions {
     /// On top of a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { kept: Kept { store } }
+    }
+
+    /// A user without a session has removed a contact, known by the localpart of its JID: the next login does not begin
+    /// with it. True if it was kept.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_contact(&self, user: &UserKey, node: &NodePart, info: &BackendInfo) -> Result<bool, StoreError> {
+        let mut names = NameTable::new(info);
+        let stored = self.kept.store.load_names(user).await?;
+        names.load(stored.into_iter().map(StoredName::from).collect());
+        let name = names.name_of(node);
+        // Case is the network's business: the contact is kept as the network writes it.
+        let contacts = self.kept.store.load_contacts(user).await?;
+        match contacts
+            .into_iter()
+            .find(|contact| names.same(contact.id.as_str(), name.as_str()))
+        {
+            Some(contact) => self.kept.store.remove_contact(user, &contact.id).await,
+            None => Ok(false),
+        }
     }
 
     async fn account(&self, user: &UserKey) -> Result<Option<Account>, StoreError> {
@@ -110,13 +133,7 @@ impl Kept {
             settings,
             contacts: contacts.into_iter().map(StoredContact::from).collect(),
             rooms: rooms.into_iter().map(StoredRoom::from).collect(),
-            names: names
-                .into_iter()
-                .map(|record| StoredName {
-                    localpart: record.localpart,
-                    name: record.name,
-                })
-                .collect(),
+            names: names.into_iter().map(StoredName::from).collect(),
         })
     }
 
@@ -203,6 +220,15 @@ impl From<StoredContact> for ContactRecord {
     }
 }
 
+impl From<NameRecord> for StoredName {
+    fn from(record: NameRecord) -> Self {
+        Self {
+            localpart: record.localpart,
+            name: record.name,
+        }
+    }
+}
+
 impl From<RoomRecord> for StoredRoom {
     fn from(record: RoomRecord) -> Self {
         Self {
@@ -273,6 +299,23 @@ mod tests {
         );
         let settings = [("encoding", "utf-8"), ("tls", "0")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(account.settings, settings.into(), "the user's own choice counts");
+    }
+
+    #[tokio::test]
+    async fn a_contact_removed_without_a_session_is_found_by_its_localpart_and_not_in_the_next_login() {
+        let (store, sessions, user) = registered().await;
+        let nurse = StoredContact::from(ContactRecord::new("Nurse"));
+        sessions.save(&user, StoreRequest::SaveContact(nurse)).await;
+        let name = StoredName {
+            localpart: "nurse-2".to_owned(),
+            name: LegacyName::from("nurse"),
+        };
+        sessions.save(&user, StoreRequest::SaveName(name)).await;
+        let info = BackendInfo::new("Net", "net");
+        let node = |text: &str| NodePart::new(text).unwrap().into_owned();
+        assert!(!sessions.forget_contact(&user, &node("juliet"), &info).await.unwrap());
+        assert!(sessions.forget_contact(&user, &node("nurse-2"), &info).await.unwrap());
+        assert_eq!(store.load_contacts(&user).await.unwrap(), []);
     }
 
     #[tokio::test]

@@ -90,6 +90,8 @@ pub(crate) struct Setup {
     pub(crate) halve_text: bool,
     /// Away text at first; `None` is there.
     pub(crate) away: Option<String>,
+    /// Whose presence is to be known from the start: id and nickname.
+    pub(crate) watched: Vec<(ContactId, String)>,
 }
 
 #[derive(Debug)]
@@ -141,19 +143,25 @@ impl Engine {
         let registration = Registration::start(setup.identity, &mut lines)?;
         let mut outbox = Outbox::new(setup.lines_per_second, now.mono);
         lines.into_iter().for_each(|line| outbox.urgent(line));
+        let isupport = Isupport::default();
+        let mut watches = Watches::default();
+        for (id, nick) in setup.watched {
+            // Nobody's presence is known yet, and nothing is written before `start`.
+            watches.add(id, &nick, isupport.casemap, now.mono, &mut Vec::new());
+        }
         Ok(Self {
             scope: setup.scope,
             nickserv: setup.nickserv,
             halve_text: setup.halve_text,
             phase: Phase::Registering(Box::new(registration)),
-            isupport: Isupport::default(),
+            isupport,
             caps: Caps::default(),
             nick,
             own_mask: None,
             away: setup.away,
             channels: HashMap::new(),
             side_talks: HashMap::new(),
-            watches: Watches::default(),
+            watches,
             pending: VecDeque::new(),
             outbox,
             effects: VecDeque::new(),
@@ -250,7 +258,8 @@ impl Engine {
         }
         self.outbox.release();
         let mut lines = Vec::new();
-        self.watches.start(self.isupport.monitor, now.mono, &mut lines);
+        self.watches
+            .start(self.isupport.monitor, self.isupport.casemap, now.mono, &mut lines);
         self.in_background(lines);
     }
 

@@ -41,10 +41,13 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// The login is complete: starts watching with what the server offers.
-    pub(crate) fn start(&mut self, monitor: Option<usize>, now: Instant, out: &mut Vec<String>) {
+    /// The login is complete: starts watching with what the server offers, and by its rule of which names are the same.
+    pub(crate) fn start(&mut self, monitor: Option<usize>, map: Casemap, now: Instant, out: &mut Vec<String>) {
         self.started = true;
         self.limit = monitor.unwrap_or(0);
+        let before = std::mem::take(&mut self.map);
+        self.map
+            .extend(before.into_values().map(|watch| (map.fold(&watch.nick).into(), watch)));
         let mut names: Vec<_> = self.map.keys().cloned().collect();
         names.sort();
         self.begin(&names, now, out);
@@ -252,7 +255,7 @@ mod tests {
             watches.add(nick.into(), nick, MAP, now, &mut out);
         }
         assert!(out.is_empty());
-        watches.start(Some(2), now, &mut out);
+        watches.start(Some(2), MAP, now, &mut out);
         assert_eq!(out, ["MONITOR + a,b"]);
         out.clear();
         watches.tick(MAP, now, &mut out);
@@ -288,7 +291,7 @@ mod tests {
     fn a_full_server_moves_the_rest_to_questions() {
         let now = Instant::now();
         let (mut watches, mut out) = (Watches::default(), Vec::new());
-        watches.start(Some(100), now, &mut out);
+        watches.start(Some(100), MAP, now, &mut out);
         watches.add("a".into(), "a", MAP, now, &mut out);
         watches.add("b".into(), "b", MAP, now, &mut out);
         watches.monitor_is_full("b", MAP, now);
@@ -308,7 +311,7 @@ mod tests {
             let nick = format!("nick{i:05}");
             watches.add(nick.as_str().into(), &nick, MAP, now, &mut out);
         }
-        watches.start(None, now, &mut out);
+        watches.start(None, MAP, now, &mut out);
         watches.tick(MAP, now + POLL_SOON, &mut out);
         assert_eq!(out.len(), MAX_WATCHED.div_ceil(40));
         assert!(out.iter().all(|l| l.len() < 510));
@@ -321,7 +324,7 @@ mod tests {
         for bad in ["a,b", "a b", "", "a!b@c", "*"] {
             watches.add("x".into(), bad, MAP, now, &mut out);
         }
-        watches.start(Some(10), now, &mut out);
+        watches.start(Some(10), MAP, now, &mut out);
         assert!(out.is_empty());
     }
 }

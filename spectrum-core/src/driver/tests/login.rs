@@ -22,6 +22,7 @@ async fn a_login_carries_everything_and_events_may_come_before_it_returns() {
     assert_eq!((login.user.as_str(), login.name.as_str()), ("user@example.org", "early"));
     assert_eq!(login.password.unwrap().expose(), "secret");
     assert_eq!(login.settings["a"], "b");
+    assert_eq!(login.contacts, [ContactUpdate::new("nurse").alias("Nurse")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,9 @@ use crate::backend::{
     Answer, BackendInfo, CANCEL_GRACE, CONCURRENT_VERBS, Certainty, Event, Events, LegacySession, Login, Op, OpResult,
     SessionEnded, VERB_DEADLINE, Verb,
 };
-use crate::model::{Chat, Form, FormAnswers, LoginPrompt, MessageId, OutgoingMessage, Presence, Secret, Sent, Shown};
+use crate::model::{
+    Chat, ContactUpdate, Form, FormAnswers, LoginPrompt, MessageId, OutgoingMessage, Presence, Secret, Sent, Shown,
+};
 
 /// Does what names and texts tell it to.
 #[derive(Default)]
@@ -177,7 +179,7 @@ impl Kit {
             password: Some(Secret::new("secret")),
             settings: [("a".to_owned(), "b".to_owned())].into(),
             presence: Presence::ONLINE,
-            contacts: Vec::new(),
+            contacts: vec![ContactUpdate::new("nurse").alias("Nurse")],
         })))
         .await;
     }

@@ -82,6 +82,40 @@ fn unsubscribing_removes_the_contact() {
 }
 
 #[test]
+fn a_contact_removed_while_the_network_is_away_is_not_in_the_next_login_and_the_network_is_told() {
+    let mut desk = Desk::online(GATEWAY, info());
+    for name in ["juliet", "nurse"] {
+        desk.event(Event::Contact(ContactUpdate::new(name)));
+    }
+    desk.input(Input::Link(LinkInput::BackendLost {
+        reason: "gone".to_owned(),
+    }));
+    desk.out.clear();
+    desk.user("<presence type='unsubscribe' to='juliet@net.example'/>");
+    assert_eq!(
+        desk.lines(),
+        [
+            "answered juliet@net.example false -",
+            "store RemoveContact(\"juliet\")",
+            "roster juliet@net.example \"-\" [] Removed"
+        ]
+    );
+    desk.pass(Duration::from_secs(5));
+    desk.input(Input::Assigned(Arc::clone(&desk.info)));
+    let login = desk.login();
+    assert_eq!(login.contacts.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["nurse"]);
+    desk.event(Event::Contact(ContactUpdate::new("juliet")));
+    desk.out.clear();
+    desk.input(Input::Link(LinkInput::LoggedIn));
+    let lines = desk.lines();
+    assert!(lines.contains(&"verb RemoveContact(\"juliet\")".to_owned()), "{lines:?}");
+    assert!(
+        lines.contains(&"roster juliet@net.example \"-\" [] Removed".to_owned()),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn a_request_of_a_contact_is_asked_and_answered() {
     for (type_, accept) in [("subscribed", true), ("unsubscribed", false)] {
         let mut desk = Desk::online(GATEWAY, info());

@@ -37,6 +37,7 @@ fn setup() -> Setup {
         lines_per_second: 1.0,
         halve_text: false,
         away: None,
+        watched: Vec::new(),
     }
 }
 
@@ -200,6 +201,26 @@ fn a_login_is_reported_once_and_paced_lines_wait_for_the_end_of_the_greeting() {
     assert!(play.lines().is_empty());
     play.hear(":irc.test 376 dan :End of MOTD");
     assert_eq!(play.lines(), ["JOIN #room"]);
+}
+
+#[test]
+fn contacts_known_before_the_login_are_watched_after_the_greeting_by_the_names_the_server_knows() {
+    let mut play = Play::new(Setup {
+        watched: [("bob", "bob"), ("Ann[a]", "Ann[a]"), ("no such name", "no such name")]
+            .map(|(id, nick)| (id.into(), nick.to_owned()))
+            .into(),
+        ..setup()
+    });
+    play.hear("CAP * LS :");
+    play.hear(":irc.test 001 dan :Welcome dan!~dan@host.test");
+    play.hear(":irc.test 005 dan MONITOR=10 CASEMAPPING=ascii :are supported");
+    play.lines();
+    play.effects();
+    play.hear(":irc.test 422 dan :No MOTD");
+    assert_eq!(play.lines(), ["MONITOR + Ann[a],bob"]);
+    play.hear(":irc.test 730 dan :ann[a]!a@h");
+    let online = ContactUpdate::new("Ann[a]").presence(Presence::ONLINE);
+    assert_eq!(play.events(), [Event::Contact(online)]);
 }
 
 #[test]
