@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use spectrum_core::backend::{Event, Outcome, Verb};
+use spectrum_core::config::Wire;
 use spectrum_core::main_process::{AssignError, Assignment, LinkInput, LinkLogin, LinkRequest, MainProcess, SessionInbox};
 use spectrum_core::model::{AssignmentId, Chat, OutgoingMessage, Presence, RequestId, Secret};
-use spectrum_core::pool::{BackendSource, Pool, PoolOptions, Timings, Wire};
+use spectrum_core::pool::{BackendSource, Pool, PoolOptions, Timings};
 use spectrum_core::tasks::Tasks;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, BackendInfo};
-use crate::config::{self, BackendOptions, Config, StayConnected};
+use crate::config::{BackendOptions, Config, StayConnected};
 use crate::face::FaceTraits;
 use crate::instance::RunError;
 use crate::main_process::MainProcess;
 use crate::model::Secret;
-use crate::pool::{BackendSource, Identity, Pool, PoolOptions, Wire};
+use crate::pool::{BackendSource, Pool, PoolOptions};
 use crate::session::{SessionConfig, SessionLimits, SessionSeed};
 use crate::store::{self, Store, StoreError, StoreOptions};
 use crate::tasks::Tasks;
@@ -67,10 +67,7 @@ pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOpti
         },
         None => BackendSource::Command {
             command: config.backend.command.clone(),
-            wire: match config.backend.wire {
-                config::Wire::Native => Wire::Native,
-                config::Wire::Spectrum2 => Wire::Spectrum2,
-            },
+            wire: config.backend.wire,
         },
     };
     let runtime_dir = runtime_dir(config);
@@ -89,11 +86,7 @@ pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOpti
         .into_iter()
         .map(|(key, value)| (key, Secret::new(value)))
         .collect();
-    options.identity = Identity {
-        name: config.identity.name.clone().unwrap_or_else(|| config.jid.as_str().to_owned()),
-        category: config.identity.category.clone(),
-        network_type: config.identity.kind.clone().unwrap_or_default(),
-    };
+    options.identity = config.identity.clone();
     options.max_frame_bytes = usize::try_from(config.backend.max_frame_bytes.0).unwrap_or(usize::MAX);
     // With storage there is a private directory that outlives a run; without it nothing is written.
     if config.storage_url().is_some() {

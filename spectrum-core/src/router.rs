@@ -3,12 +3,14 @@
 //! Reading it is a lock held for a look-up; nothing is awaited under it.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use jid::BareJid;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, info, info_span};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
@@ -45,6 +47,8 @@ struct Inner {
     around: Arc<Surroundings>,
     tasks: Tasks,
     sessions: RwLock<HashMap<UserKey, Entry>>,
+    /// Rung when the last session is gone.
+    emptied: Notify,
 }
 
 #[derive(Clone)]
@@ -72,6 +76,7 @@ impl Router {
             around: Arc::new(around),
             tasks: parts.tasks,
             sessions: RwLock::default(),
+            emptied: Notify::new(),
         }))
     }
 
@@ -226,9 +231,18 @@ impl Router {
     /// Ends all sessions and waits until they are over, at most for `grace`. New ones are begun only before it is called.
     pub async fn end_all(&self, reason: &str, grace: Duration) {
         self.tell_all(|| Input::End(reason.to_owned()));
-        let give_up = Instant::now() + grace;
-        while !self.sessions().is_empty() && Instant::now() < give_up {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        let all_gone = async {
+            loop {
+                let mut emptied = pin!(self.0.emptied.notified());
+                emptied.as_mut().enable();
+                if self.sessions().is_empty() {
+                    return;
+                }
+                emptied.await;
+            }
+        };
+        if timeout(grace, all_gone).await.is_err() {
+            info!(sessions = self.sessions().len(), "Not all sessions have ended in time.");
         }
     }
 
@@ -263,7 +277,11 @@ impl Drop for Registered {
         {
             sessions.remove(&self.user);
         }
+        let is_last = sessions.is_empty();
         drop(sessions);
+        if is_last {
+            self.router.0.emptied.notify_waiters();
+        }
         if self.over.is_none() {
             info!(user = %self.user, "The session ended by a defect; the user is told.");
             self.router.0.around.outlet.closed(&self.user, &CloseReason::Ended);

@@ -99,9 +99,22 @@ section! {
         /// The name people see. `"none"`: the network's name, as the backend gives it.
         name: Option<String> = None,
         /// The category from the XMPP registrar.
-        category: String = "gateway".to_owned(),
+        category: String = CATEGORY.to_owned(),
         /// The type from the XMPP registrar, such as `"irc"`. `"none"`: as the backend says.
         kind as "type": Option<String> = None,
+    }
+}
+
+/// The category of a transport (XMPP registrar).
+const CATEGORY: &str = "gateway";
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            name: None,
+            category: CATEGORY.to_owned(),
+            kind: None,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod tests;
 #[cfg(feature = "runtime")]
 pub use handle::Pool;
 #[cfg(feature = "runtime")]
-pub use options::{BackendSource, Identity, PoolOptions, Queries, Timings, Wire};
+pub use options::{BackendSource, PoolOptions, Queries, Timings};
 
 #[cfg(feature = "runtime")]
 mod handle;

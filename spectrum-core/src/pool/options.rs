@@ -6,23 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::backend::Backend;
+use crate::config::{Identity, Wire};
 use crate::main_process::PoolStatus;
 use crate::model::BackendId;
 use crate::wire::{DEFAULT_MAX_FRAME_BYTES, Options};
-
-/// The dialect a backend process speaks. Nothing probes for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Wire {
-    /// Ours, over an inherited socket.
-    #[default]
-    Native,
-    /// Spectrum 2's, over a loopback connection.
-    Spectrum2,
-}
 
 /// Where backends come from.
 #[derive(Clone)]
@@ -33,7 +21,7 @@ pub enum BackendSource {
     Command {
         /// The program, or a wrapper of it, and its arguments. No secrets: everybody on the machine can read them.
         command: Vec<String>,
-        /// What it speaks.
+        /// The dialect it speaks. Nothing probes for it.
         wire: Wire,
     },
 }
@@ -47,27 +35,6 @@ impl fmt::Debug for BackendSource {
                 .field("command", command)
                 .field("wire", wire)
                 .finish(),
-        }
-    }
-}
-
-/// What an instance is called in service discovery.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identity {
-    /// Its name for people.
-    pub name: String,
-    /// The category of the XMPP registrar.
-    pub category: String,
-    /// The type within the category, such as `irc`.
-    pub network_type: String,
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Self {
-            name: "Spectrum".to_owned(),
-            category: "gateway".to_owned(),
-            network_type: String::new(),
         }
     }
 }
@@ -92,7 +59,8 @@ pub struct PoolOptions {
     pub options: Options,
     /// The instance's JID, handed to Spectrum 2 backends.
     pub jid: String,
-    /// What the instance is called, for Spectrum 2 backends and as long as none has said what the network is.
+    /// How the instance introduces itself, for Spectrum 2 backends and as long as none has said what the network is.
+    /// Without a name it is called by its JID.
     pub identity: Identity,
     /// A private directory for the files Spectrum 2 backends are started with. It must exist.
     pub runtime_dir: PathBuf,
@@ -135,6 +103,18 @@ impl PoolOptions {
             queries: None,
             timings: Timings::default(),
         }
+    }
+}
+
+impl PoolOptions {
+    /// What the instance is called.
+    pub(super) fn name(&self) -> &str {
+        self.identity.name.as_deref().unwrap_or(&self.jid)
+    }
+
+    /// The type of its network, as far as the instance says it.
+    pub(super) fn network_type(&self) -> &str {
+        self.identity.kind.as_deref().unwrap_or_default()
     }
 }
 

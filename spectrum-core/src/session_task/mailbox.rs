@@ -26,6 +26,8 @@ pub const USER_STANZAS: usize = 1_024;
 pub const USER_BYTES: usize = 1 << 20;
 /// Slots above that for what must not be refused: results, and presence that replaces none.
 pub const USER_RESERVE: usize = 256;
+/// Bytes above the bound for the same: nobody could be told of their loss.
+pub const USER_RESERVE_BYTES: usize = 1 << 17;
 /// Events from the network that wait. The native wire's credit stops earlier; on Spectrum 2's, presence and typing are coalesced
 /// from here on, and when that does not help the session ends.
 pub const LINK_EVENTS: usize = 256;
@@ -65,6 +67,19 @@ struct Queue {
     closed: bool,
 }
 
+impl Queue {
+    /// Whether one more stanza of so many bytes fits. What can be answered with an error stops at the bound; the rest may
+    /// use the reserve.
+    fn has_room_for(&self, bytes: usize, must_have_room: bool) -> bool {
+        let (stanzas, all_bytes) = if must_have_room {
+            (USER_STANZAS + USER_RESERVE, USER_BYTES + USER_RESERVE_BYTES)
+        } else {
+            (USER_STANZAS, USER_BYTES)
+        };
+        self.user_stanzas < stanzas && self.user_bytes + bytes <= all_bytes
+    }
+}
+
 /// The inbox of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
@@ -89,12 +104,8 @@ impl Mailbox {
             return Ok(());
         }
         let bytes = user_bytes(&input.stanza);
-        let limit = if replaceable || input.stanza.forbids_error() {
-            USER_STANZAS + USER_RESERVE
-        } else {
-            USER_STANZAS
-        };
-        if queue.user_stanzas >= limit || queue.user_bytes + bytes > USER_BYTES + bytes.min(1 << 16) {
+        let must_have_room = replaceable || input.stanza.forbids_error();
+        if !queue.has_room_for(bytes, must_have_room) {
             return Err(Refused::Full(input));
         }
         queue.user_stanzas += 1;
@@ -332,6 +343,28 @@ mod tests {
         let big = "x".repeat(200_000);
         let taken = (0..20).take_while(|_| mailbox.user(message(&big)).is_ok()).count();
         assert_eq!(taken, 5);
+    }
+
+    #[test]
+    fn no_byte_over_the_bound_is_taken_but_of_what_nobody_could_be_told_of() {
+        let mailbox = Mailbox::default();
+        let rest = 1_000;
+        mailbox.user(message(&"x".repeat(USER_BYTES - 256 - rest))).unwrap();
+        assert!(matches!(mailbox.user(message(&"x".repeat(rest))), Err(Refused::Full(_))));
+        for _ in 0..USER_RESERVE {
+            let result = Iq::Result {
+                from: None,
+                to: None,
+                id: "i".to_owned(),
+                payload: None,
+            };
+            let input = UserIn {
+                resource: None,
+                to: To::Transport,
+                stanza: result.into(),
+            };
+            mailbox.user(Box::new(input)).unwrap();
+        }
     }
 
     #[test]

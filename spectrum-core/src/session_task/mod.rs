@@ -17,7 +17,7 @@ use jid::BareJid;
 use tokio::time::Instant;
 use tracing::debug;
 
-pub use mailbox::{LINK_BYTES, LINK_EVENTS, USER_BYTES, USER_RESERVE, USER_STANZAS};
+pub use mailbox::{LINK_BYTES, LINK_EVENTS, USER_BYTES, USER_RESERVE, USER_RESERVE_BYTES, USER_STANZAS};
 pub(crate) use mailbox::{Mailbox, Queued, Refused};
 
 use crate::admin::UserStatus;

@@ -13,11 +13,12 @@ use std::sync::atomic::Ordering;
 use tracing::Span;
 
 use crate::backend::Backend;
+use crate::config::Wire;
 use crate::driver;
 use crate::pool::child::{ChildSpec, ConfigFile, Process, spawn};
 use crate::pool::link::{self, Link, Sink, Source, SourceEnd};
 use crate::pool::notes::Notes;
-use crate::pool::options::{BackendSource, PoolOptions, Wire};
+use crate::pool::options::{BackendSource, PoolOptions};
 use crate::tasks::Tasks;
 use crate::wire::FromBackend;
 

@@ -40,8 +40,7 @@ impl Starter {
         let meeting = async {
             let stream = self.accept(listener, &process).await?;
             let _ = stream.set_nodelay(true);
-            let identity = &self.options.identity;
-            let info = default_info(identity.name.as_str(), identity.network_type.as_str());
+            let info = default_info(self.options.name(), self.options.network_type());
             let codec = Spectrum2Codec::new(self.options.max_frame_bytes, info);
             let (mut source, mut sink) = link::spectrum2(stream, Codec::Spectrum2(Box::new(codec)));
             let early = self.greet_spectrum2(&mut source, &mut sink, &process).await?;
@@ -128,9 +127,9 @@ impl Starter {
             ("service.jid", options.jid.clone()),
             ("service.working_dir", directory.to_string_lossy().into_owned()),
             ("service.users_per_backend", options.users_per_backend.to_string()),
-            ("identity.name", options.identity.name.clone()),
+            ("identity.name", options.name().to_owned()),
             ("identity.category", options.identity.category.clone()),
-            ("identity.type", options.identity.network_type.clone()),
+            ("identity.type", options.network_type().to_owned()),
         ];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), Secret::new(value)));
         for (key, value) in own.chain(options.options.iter().map(|(key, value)| (key.clone(), value.clone()))) {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::testing::{Recorder, login};
-use super::{BackendSource, Pool, PoolOptions, Timings, Wire};
+use super::{BackendSource, Pool, PoolOptions, Timings};
+use crate::config::Wire;
 use crate::main_process::{AssignError, Assignment, MainProcess, PoolStatus, SessionInbox};
 use crate::tasks::Tasks;
 

@@ -36,7 +36,7 @@ fn is_alive(pid: u32) -> bool {
 #[tokio::test]
 async fn foreign_backend_runs_unmodified() {
     let rig = echo(|options, _| {
-        options.identity.name = "Echo Land".to_owned();
+        options.identity.name = Some("Echo Land".to_owned());
     });
     let (assignment, inbox) = rig.log_in("a@example.org").await;
     assignment.send(say(1, "echo", "hello")).unwrap();
@@ -277,7 +277,7 @@ async fn child_gets_its_options_in_a_private_file_and_nothing_else_of_ours() {
         read("cfg"),
         format!(
             "[service]\njid=irc.example.org\nworking_dir={dir}\nusers_per_backend=100\nprotocol=prpl-jabber\n\
-             [identity]\nname=Spectrum\ncategory=gateway\ntype=\n[echo]\ntoken=s3cret\n"
+             [identity]\nname=irc.example.org\ncategory=gateway\ntype=\n[echo]\ntoken=s3cret\n"
         )
     );
     assert_eq!(read("mode").trim(), "600");
