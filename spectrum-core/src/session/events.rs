@@ -6,7 +6,7 @@ use crate::model::Chat;
 use crate::session::login::State;
 use crate::session::parts::Parts;
 use crate::session::pending::Pending;
-use crate::session::{Cx, Output, query, roster, subscription};
+use crate::session::{Cx, Output, query, roster, sending, subscription};
 use crate::stanza::op_error;
 
 impl Parts {
@@ -133,7 +133,7 @@ impl Parts {
                     cx.refuse(&stanza, op_error(&failed));
                 }
             }
-            Pending::Message(id) => self.conversations.outcome(cx, &id, outcome),
+            Pending::Message(id) => sending::outcome(cx, &mut self.rooms, &id, outcome),
             Pending::Profile { of, iq } => {
                 self.queries
                     .profile_outcome(cx, &mut self.contacts, query::Fetched { of, iq, seen }, outcome)

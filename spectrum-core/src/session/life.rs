@@ -8,7 +8,7 @@ use crate::model::{Capability, LegacyName, Secret};
 use crate::session::held::LOST_SETTING;
 use crate::session::login::{Admission, State, timed_out};
 use crate::session::parts::Parts;
-use crate::session::{Account, AuthError, CloseReason, Cx, Output, StoreRequest, Ticket};
+use crate::session::{Account, AuthError, CloseReason, Cx, Output, StoreRequest, Ticket, sending};
 
 /// How long a resource may be silent after the link to the XMPP server came back.
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -170,7 +170,7 @@ impl Parts {
         let seen = self.resources.any_available();
         self.subscriptions.logged_in(cx, &mut self.contacts, seen);
         self.rooms.logged_in(cx);
-        self.conversations.connected(cx);
+        cx.outbox.connected();
     }
 
     /// The network has ended the session, or refused it.
@@ -323,7 +323,6 @@ impl Parts {
         }
         if self.login.state != State::Over {
             self.rooms.tick(cx);
-            self.conversations.flush(cx);
         }
     }
 
@@ -354,8 +353,9 @@ impl Parts {
             (CloseReason::Ended | CloseReason::Overflow, _) => "The session has ended.".to_owned(),
         };
         self.settle(cx);
-        self.conversations.close(cx, &words);
         self.rooms.close(cx, &words);
+        sending::close(cx, &words);
+        self.conversations.close(cx);
         let seen = self.resources.any_available();
         self.contacts.all_offline(cx, seen);
         self.login.admit(cx, &Err(AuthError::Refused(words.clone())));

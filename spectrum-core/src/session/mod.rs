@@ -26,6 +26,7 @@ mod request;
 mod resources;
 mod rooms;
 mod roster;
+mod sending;
 mod subscription;
 mod text;
 
@@ -116,6 +117,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) info: &'a BackendInfo,
     pub(crate) names: &'a mut NameTable,
     pub(crate) requests: &'a mut pending::Requests,
+    pub(crate) outbox: &'a mut outbox::Outbox,
+    pub(crate) history: &'a mut history::History,
     pub(crate) out: &'a mut Vec<Output>,
     pub(crate) now: Now,
     /// Whether the network has accepted the user.
@@ -139,6 +142,8 @@ pub struct Session {
     info: Arc<BackendInfo>,
     names: NameTable,
     requests: pending::Requests,
+    outbox: outbox::Outbox,
+    history: history::History,
     parts: Parts,
     online: bool,
 }
@@ -154,6 +159,8 @@ impl Session {
             info: Arc::clone(&seed.info),
             names,
             requests: pending::Requests::default(),
+            outbox: outbox::Outbox::default(),
+            history: history::History::default(),
             parts: Parts::new(&seed.info),
             online: false,
         }
@@ -174,6 +181,8 @@ impl Session {
             info: &self.info,
             names: &mut self.names,
             requests: &mut self.requests,
+            outbox: &mut self.outbox,
+            history: &mut self.history,
             out,
             now,
             online: self.online,
@@ -197,6 +206,7 @@ impl Session {
             Input::Overflow => parts.finish(cx, CloseReason::Overflow, Some(OVERFLOW.to_owned())),
             Input::End(reason) => parts.finish(cx, CloseReason::Ended, Some(reason)),
         }
+        sending::flush(cx, &mut parts.rooms);
         parts.watch_linger(cx, alive);
         self.online = cx.online;
     }
@@ -207,11 +217,7 @@ impl Session {
         if parts.login.state == State::Over {
             return None;
         }
-        let messages = if self.online {
-            parts.conversations.next_deadline()
-        } else {
-            None
-        };
+        let messages = if self.online { self.outbox.next_deadline() } else { None };
         parts
             .login
             .next_deadline()

@@ -4,12 +4,12 @@
 //! Messages of one chat go one after the other, so that one which has to be sent again stays ahead of the next. A message
 //! that may have been sent is not sent again unless the network says that this is harmless.
 //!
-//! [`Outbox`] is the interface: what is in memory here can be kept in a journal behind the same verbs.
+//! Messages to contacts, lines for rooms and messages to occupants all go this way. A line waits until its room is joined.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
+use jid::NodePart;
 use xmpp_parsers::message::Message;
 
 use crate::backend::{Certainty, OpError, Retry};
@@ -29,8 +29,10 @@ const MAX_WAIT: Duration = Duration::from_secs(600);
 pub(crate) struct Entry {
     /// What is sent.
     pub(crate) message: OutgoingMessage,
-    /// The stanza it came in, without its content: an error is answered to it.
+    /// The stanza it came in: an error is answered to it. Without its content, unless that is shown again.
     pub(crate) stanza: Box<Message>,
+    /// The room that has to be joined before.
+    pub(crate) room: Option<NodePart>,
 }
 
 impl Entry {
@@ -52,49 +54,16 @@ pub(crate) struct Bounds {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Fate {
     /// It is with the network.
-    Done,
+    Done(Box<Entry>),
     /// It is sent again, before the next of its chat.
     Waits,
     /// It is not sent again: the sender is to be told.
     Failed(Box<Entry>, OpError),
 }
 
-/// Keeps messages until their fate is known.
-pub(crate) trait Outbox: fmt::Debug + Send {
-    /// Takes a message.
-    ///
-    /// # Errors
-    /// Gives it back if there are as many as may be.
-    fn accept(&mut self, entry: Entry, bounds: Bounds) -> Result<(), Box<Entry>>;
-
-    /// The next message that may be sent at this time; it counts as handed over.
-    fn hand_over(&mut self, now: Duration) -> Option<OutgoingMessage>;
-
-    /// What was handed over could not even be asked for: it waits again, and nothing of its chat overtakes it.
-    fn give_back(&mut self, id: &MessageId, until: Duration);
-
-    /// How a message that was handed over has fared.
-    fn settle(&mut self, id: &MessageId, failed: Option<OpError>, now: Duration, idempotent: bool) -> Option<Fate>;
-
-    /// Everybody may try again at once: there is a new connection.
-    fn connected(&mut self);
-
-    /// A message that has not been handed over yet, for a change of its text.
-    fn waiting(&mut self, id: &MessageId) -> Option<&mut OutgoingMessage>;
-
-    /// Takes a message back that has not been handed over yet.
-    fn withdraw(&mut self, id: &MessageId) -> bool;
-
-    /// When a message that waits for a time may be sent.
-    fn next_deadline(&self) -> Option<Duration>;
-
-    /// Empties it: the session is over.
-    fn close(&mut self) -> Vec<Entry>;
-}
-
-/// An outbox in memory: it survives everything but the main process.
+/// Keeps messages until their fate is known. In memory: it survives everything but the main process.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryOutbox {
+pub(crate) struct Outbox {
     /// In the order of acceptance.
     slots: VecDeque<Slot>,
     bytes: usize,
@@ -116,7 +85,7 @@ enum State {
     HandedOver,
 }
 
-impl MemoryOutbox {
+impl Outbox {
     fn position(&self, id: &MessageId) -> Option<usize> {
         self.slots.iter().position(|slot| slot.entry.message.id == *id)
     }
@@ -141,18 +110,14 @@ impl MemoryOutbox {
         }
         Some(entry)
     }
-
-    /// The first slots of their chats that are not on their way.
-    fn heads(&self) -> impl Iterator<Item = (usize, Duration)> {
-        self.slots.iter().enumerate().filter_map(|(at, slot)| match slot.state {
-            State::Waiting(until) if !slot.behind => Some((at, until)),
-            State::Waiting(_) | State::HandedOver => None,
-        })
-    }
 }
 
-impl Outbox for MemoryOutbox {
-    fn accept(&mut self, entry: Entry, bounds: Bounds) -> Result<(), Box<Entry>> {
+impl Outbox {
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// Gives it back if there are as many as may be.
+    pub(crate) fn accept(&mut self, entry: Entry, bounds: Bounds) -> Result<(), Box<Entry>> {
         let bytes = entry.bytes();
         if self.slots.len() >= bounds.messages || (self.bytes + bytes > bounds.bytes && !self.slots.is_empty()) {
             return Err(Box::new(entry));
@@ -168,24 +133,61 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
-    fn hand_over(&mut self, now: Duration) -> Option<OutgoingMessage> {
-        let (at, _) = self.heads().find(|(_, until)| *until <= now)?;
-        let slot = self.slots.get_mut(at)?;
-        slot.state = State::HandedOver;
-        Some(slot.entry.message.clone())
+    /// A message that has no fate yet.
+    pub(crate) fn get(&self, id: &MessageId) -> Option<&Entry> {
+        self.position(id).and_then(|at| self.slots.get(at)).map(|slot| &slot.entry)
     }
 
-    fn give_back(&mut self, id: &MessageId, until: Duration) {
+    /// The room of a message that has no fate yet, if it is for one.
+    pub(crate) fn room_of(&self, id: &MessageId) -> Option<NodePart> {
+        self.get(id).and_then(|entry| entry.room.clone())
+    }
+
+    /// Whether nothing waits and nothing is on its way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// How many messages of a room have no fate yet.
+    pub(crate) fn count_for_room(&self, room: &NodePart) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| slot.entry.room.as_ref() == Some(room))
+            .count()
+    }
+
+    /// The next message that may be sent at this time; it counts as handed over. `is_open`: whether a room is joined.
+    pub(crate) fn hand_over(&mut self, now: Duration, is_open: impl Fn(&NodePart) -> bool) -> Option<&Entry> {
+        let mut ready = None;
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            let State::Waiting(until) = slot.state else { continue };
+            if slot.behind || until > now {
+                continue;
+            }
+            if slot.entry.room.as_ref().is_none_or(&is_open) {
+                ready = Some(at);
+                break;
+            }
+            // It waits for its room, no longer for a time.
+            slot.state = State::Waiting(Duration::ZERO);
+        }
+        let slot = self.slots.get_mut(ready?)?;
+        slot.state = State::HandedOver;
+        Some(&slot.entry)
+    }
+
+    /// What was handed over could not even be asked for: it waits again, and nothing of its chat overtakes it.
+    pub(crate) fn give_back(&mut self, id: &MessageId, until: Duration) {
         if let Some(slot) = self.position(id).and_then(|at| self.slots.get_mut(at)) {
             slot.state = State::Waiting(until);
         }
     }
 
-    fn settle(&mut self, id: &MessageId, failed: Option<OpError>, now: Duration, idempotent: bool) -> Option<Fate> {
+    /// How a message that was handed over has fared.
+    pub(crate) fn settle(&mut self, id: &MessageId, failed: Option<OpError>, now: Duration, idempotent: bool) -> Option<Fate> {
         let at = self.position(id)?;
         let Some(error) = failed else {
-            self.remove(at);
-            return Some(Fate::Done);
+            return self.remove(at).map(|entry| Fate::Done(Box::new(entry)));
         };
         let slot = self.slots.get_mut(at)?;
         let harmless = match error.certainty {
@@ -207,26 +209,52 @@ impl Outbox for MemoryOutbox {
         }
     }
 
-    fn connected(&mut self) {
+    /// Everybody may try again at once: there is a new connection.
+    pub(crate) fn connected(&mut self) {
         for slot in &mut self.slots {
             slot.state = State::Waiting(Duration::ZERO);
         }
     }
 
-    fn waiting(&mut self, id: &MessageId) -> Option<&mut OutgoingMessage> {
+    /// A message that has not been handed over yet, for a change of its text.
+    pub(crate) fn waiting(&mut self, id: &MessageId) -> Option<&mut OutgoingMessage> {
         let at = self.waiting_position(id)?;
         self.slots.get_mut(at).map(|slot| &mut slot.entry.message)
     }
 
-    fn withdraw(&mut self, id: &MessageId) -> bool {
+    /// Takes a message back that has not been handed over yet.
+    pub(crate) fn withdraw(&mut self, id: &MessageId) -> bool {
         self.waiting_position(id).and_then(|at| self.remove(at)).is_some()
     }
 
-    fn next_deadline(&self) -> Option<Duration> {
-        self.heads().map(|(_, until)| until).min()
+    /// Takes out what has not been handed over yet and is meant here.
+    pub(crate) fn withdraw_where(&mut self, meant: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let mut withdrawn = Vec::new();
+        let mut at = 0;
+        while let Some(slot) = self.slots.get(at) {
+            if matches!(slot.state, State::Waiting(_)) && meant(&slot.entry) {
+                withdrawn.extend(self.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+        withdrawn
     }
 
-    fn close(&mut self) -> Vec<Entry> {
+    /// When a message that waits for a time may be sent. What waits for its room is sent when that is joined.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        let heads = self.slots.iter().filter(|slot| !slot.behind);
+        heads
+            .filter_map(|slot| match slot.state {
+                State::Waiting(until) => Some(until),
+                State::HandedOver => None,
+            })
+            .filter(|until| !until.is_zero())
+            .min()
+    }
+
+    /// Empties it: the session is over.
+    pub(crate) fn close(&mut self) -> Vec<Entry> {
         self.bytes = 0;
         std::mem::take(&mut self.slots).into_iter().map(|slot| slot.entry).collect()
     }
@@ -259,28 +287,40 @@ mod tests {
         Entry {
             message,
             stanza: Box::new(Message::chat(None)),
+            room: None,
         }
     }
 
-    fn with(list: &[(&str, &str)]) -> MemoryOutbox {
-        let mut outbox = MemoryOutbox::default();
+    fn line(room: &str, id: &str) -> Entry {
+        let mut entry = entry("", id);
+        entry.message.chat = Chat::Room(room.into());
+        entry.room = Some(NodePart::new(room).unwrap().into_owned());
+        entry
+    }
+
+    fn with(list: &[(&str, &str)]) -> Outbox {
+        let mut outbox = Outbox::default();
         for (contact, id) in list {
             outbox.accept(entry(contact, id), BOUNDS).unwrap();
         }
         outbox
     }
 
-    fn handed(outbox: &mut MemoryOutbox, now: Duration) -> Vec<String> {
-        std::iter::from_fn(|| outbox.hand_over(now))
-            .map(|m| m.id.as_str().to_owned())
-            .collect()
+    fn handed(outbox: &mut Outbox, now: Duration) -> Vec<String> {
+        std::iter::from_fn(|| {
+            outbox
+                .hand_over(now, |_| false)
+                .map(|entry| entry.message.id.as_str().to_owned())
+        })
+        .collect()
     }
 
     #[test]
     fn messages_of_one_chat_go_one_after_the_other_and_chats_beside_each_other() {
         let mut outbox = with(&[("a", "1"), ("a", "2"), ("b", "3")]);
         assert_eq!(handed(&mut outbox, T0), ["1", "3"]);
-        assert_eq!(outbox.settle(&"1".into(), None, T0, false), Some(Fate::Done));
+        let done = outbox.settle(&"1".into(), None, T0, false);
+        assert!(matches!(done, Some(Fate::Done(entry)) if entry.message.id.as_str() == "1"));
         assert_eq!(handed(&mut outbox, T0), ["2"]);
     }
 
@@ -306,7 +346,7 @@ mod tests {
             match fate {
                 Fate::Waits => assert!(idempotent),
                 Fate::Failed(entry, _) => assert!(!idempotent && entry.message.id.as_str() == "1"),
-                Fate::Done => panic!("nobody knows that"),
+                Fate::Done(_) => panic!("nobody knows that"),
             }
         }
     }
@@ -329,7 +369,7 @@ mod tests {
     fn what_is_over_the_bound_is_given_back() {
         let mut outbox = with(&[("a", "1"), ("a", "2"), ("a", "3"), ("a", "4")]);
         assert_eq!(outbox.accept(entry("a", "5"), BOUNDS).unwrap_err().message.id.as_str(), "5");
-        let mut outbox = MemoryOutbox::default();
+        let mut outbox = Outbox::default();
         let small = Bounds { messages: 9, bytes: 600 };
         outbox.accept(entry("a", "1"), small).unwrap();
         outbox.accept(entry("a", "2"), small).unwrap();
@@ -352,5 +392,29 @@ mod tests {
         handed(&mut outbox, T0);
         assert_eq!(outbox.close().len(), 2);
         assert!(outbox.close().is_empty() && outbox.next_deadline().is_none());
+    }
+
+    #[test]
+    fn a_line_waits_for_its_room_and_holds_up_nobody_else() {
+        let mut outbox = Outbox::default();
+        outbox.accept(line("#r", "1"), BOUNDS).unwrap();
+        outbox.accept(entry("a", "2"), BOUNDS).unwrap();
+        assert_eq!(handed(&mut outbox, T0), ["2"]);
+        assert_eq!(outbox.next_deadline(), None, "the room's matter, not the clock's");
+        let id = |entry: &Entry| entry.message.id.as_str().to_owned();
+        assert_eq!(outbox.hand_over(T0, |_| true).map(id), Some("1".to_owned()));
+    }
+
+    #[test]
+    fn what_waits_for_a_room_can_be_taken_out_together() {
+        let mut outbox = Outbox::default();
+        for (room, id) in [("#r", "1"), ("#s", "2"), ("#r", "3")] {
+            outbox.accept(line(room, id), BOUNDS).unwrap();
+        }
+        let room = NodePart::new("#r").unwrap().into_owned();
+        assert_eq!(outbox.count_for_room(&room), 2);
+        let taken = outbox.withdraw_where(|entry| entry.room.as_ref() == Some(&room));
+        assert_eq!(taken.len(), 2);
+        assert_eq!(outbox.hand_over(T0, |_| true).unwrap().message.id.as_str(), "2");
     }
 }

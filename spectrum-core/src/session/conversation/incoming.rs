@@ -38,7 +38,7 @@ impl Conversations {
             attachments,
             reply,
         } = incoming;
-        if id.as_ref().is_some_and(|id| self.history.is_repeated(contact.as_str(), id)) {
+        if id.as_ref().is_some_and(|id| cx.history.is_repeated(contact.as_str(), id)) {
             return;
         }
         let texts = if body.is_empty() {
@@ -83,7 +83,7 @@ impl Conversations {
 
     /// A message has another text (XEP-0308).
     pub(crate) fn edited(&mut self, cx: &mut Cx<'_>, contact: &ContactId, edit: Edit, audience: Audience) {
-        let replaced = self.history.for_client(&edit.chat, &edit.id);
+        let replaced = cx.history.for_client(&edit.chat, &edit.id);
         let mut message = self.fresh(cx, contact, edit.origin);
         let text = pieces(&edit.body, MAX_BODY_BYTES)
             .first()
@@ -97,7 +97,7 @@ impl Conversations {
 
     /// A message was taken back (XEP-0424).
     pub(crate) fn retracted(&mut self, cx: &mut Cx<'_>, contact: &ContactId, retraction: Retraction, audience: Audience) {
-        let id = self.history.for_client(&retraction.chat, &retraction.id);
+        let id = cx.history.for_client(&retraction.chat, &retraction.id);
         let mut message = self.fresh(cx, contact, retraction.origin);
         let mut retract = with_id("retract", RETRACT, &id);
         if let Some(reason) = retraction.reason.filter(|r| !r.is_empty()) {
@@ -113,7 +113,7 @@ impl Conversations {
 
     /// Somebody's reactions to a message (XEP-0444).
     pub(crate) fn reacted(&mut self, cx: &mut Cx<'_>, contact: &ContactId, reactions: Reactions, audience: Audience) {
-        let id = self.history.for_client(&reactions.chat, &reactions.id);
+        let id = cx.history.for_client(&reactions.chat, &reactions.id);
         let mut message = self.fresh(cx, contact, reactions.origin);
         let mut payload = with_id("reactions", ns::REACTIONS, &id);
         for emoji in &reactions.emojis {
@@ -132,7 +132,7 @@ impl Conversations {
             }
             return;
         }
-        let id = self.history.for_client(&marker.chat, &marker.id);
+        let id = cx.history.for_client(&marker.chat, &marker.id);
         let mut message = self.fresh(cx, contact, marker.origin);
         message.payloads.push(with_id("displayed", ns::DISPLAYED_MARKERS, &id));
         message.payloads.push(element("store", HINTS, &[]));
@@ -142,7 +142,7 @@ impl Conversations {
     /// One of the user's messages reached its destination (XEP-0184).
     pub(crate) fn delivered(&mut self, cx: &mut Cx<'_>, contact: &ContactId, id: &MessageId, audience: Audience) {
         let chat = Chat::Contact(contact.clone());
-        let client = self.history.for_client(&chat, id);
+        let client = cx.history.for_client(&chat, id);
         let mut message = self.fresh(cx, contact, Origin::Other);
         message.payloads.push(with_id("received", ns::RECEIPTS, &client));
         message.payloads.push(element("store", HINTS, &[]));
@@ -223,8 +223,8 @@ impl Conversations {
 
     /// What a message answers (XEP-0461): a message of the user's or of the contact's.
     fn reply(&self, cx: &mut Cx<'_>, contact: &ContactId, chat: &Chat, to: &MessageId) -> Element {
-        let id = self.history.for_client(chat, to);
-        let own = id != to.as_str() || self.history.by_core(to).is_some();
+        let id = cx.history.for_client(chat, to);
+        let own = id != to.as_str() || cx.history.by_core(to).is_some();
         let author = if own {
             cx.user.to_string()
         } else {

@@ -37,7 +37,7 @@ impl Conversations {
             return self.retract(cx, chat, id, &message);
         }
         if let Some((id, emojis)) = &parts.reactions {
-            let id = self.history.for_network(&chat, id);
+            let id = cx.history.for_network(&chat, id);
             let verb = Verb::React(Reactions {
                 chat,
                 nickname: None,
@@ -62,7 +62,7 @@ impl Conversations {
         if text.is_empty() && parts.attachments.is_empty() {
             return self.signs(cx, chat, &parts);
         }
-        match parts.replaces.and_then(|id| self.history.by_client(&chat, id)).cloned() {
+        match parts.replaces.and_then(|id| cx.history.by_client(&chat, id)).cloned() {
             Some(own) => self.correct(cx, &own, text, &message),
             None => self.send(cx, chat, text, &message, parts),
         }
@@ -84,7 +84,7 @@ impl Conversations {
             network: None,
         };
         let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|to| Reply {
-            to: self.history.for_network(&chat, to),
+            to: cx.history.for_network(&chat, to),
             author: None,
         });
         let message = OutgoingMessage {
@@ -102,17 +102,15 @@ impl Conversations {
             messages,
             bytes: limits.held_bytes,
         };
-        match self.outbox.accept(
+        match cx.outbox.accept(
             Entry {
                 message,
                 stanza: Box::new(envelope(stanza)),
+                room: None,
             },
             bounds,
         ) {
-            Ok(()) => {
-                self.history.sent(own);
-                self.flush(cx);
-            }
+            Ok(()) => cx.history.sent(own),
             Err(entry) => {
                 let text = "Too many messages wait for the network already.";
                 cx.refuse(
@@ -133,12 +131,12 @@ impl Conversations {
             .map(|id| id.0.as_str())
             .filter(|id| id.len() <= MAX_ID_BYTES && *own.client != **id)
         {
-            self.history.sent(Own {
+            cx.history.sent(Own {
                 client: id.into(),
                 ..own.clone()
             });
         }
-        if let Some(waiting) = self.outbox.waiting(&own.core) {
+        if let Some(waiting) = cx.outbox.waiting(&own.core) {
             waiting.body = body;
             return;
         }
@@ -157,8 +155,8 @@ impl Conversations {
     }
 
     fn retract(&mut self, cx: &mut Cx<'_>, chat: Chat, id: &str, stanza: &Message) {
-        let id: MessageId = self.history.for_network(&chat, id);
-        if self.outbox.withdraw(&id) {
+        let id: MessageId = cx.history.for_network(&chat, id);
+        if cx.outbox.withdraw(&id) {
             return;
         }
         let verb = Verb::Retract(Retraction {
@@ -193,7 +191,7 @@ impl Conversations {
         if cx.can(Capability::Markers) {
             let read = parts.displayed.map(|id| (id, MarkerKind::Displayed));
             if let Some((id, kind)) = read.or_else(|| parts.received.map(|id| (id, MarkerKind::Delivered))) {
-                let id = self.history.for_network(&chat, id);
+                let id = cx.history.for_network(&chat, id);
                 let marker = Marker {
                     chat: chat.clone(),
                     nickname: None,

@@ -27,7 +27,6 @@ pub(super) fn request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) {
         crate::backend::OpError::not_connected("You are not connected to the network at the moment.")
     };
     match request {
-        RoomRequest::Line(line) => line.refuse(cx, &failed),
         RoomRequest::Answer(stanza) => answer(cx, &stanza, Err(failed)),
         RoomRequest::Join(_) | RoomRequest::Leave => {}
     }

@@ -121,8 +121,8 @@ fn occupant_gone(rooms: &mut Rooms, cx: &mut Cx<'_>, gone: OccupantGone) {
         let me = join::self_present(room);
         let stanza = show::unavailable(room, &me, details, cx);
         show::to_viewers(room, &stanza, cx);
-        if let Some(mut room) = rooms.rooms.remove(&node) {
-            line::forget_waiting(&mut room, cx, None, "You are not in the room any more.");
+        if let Some(room) = rooms.rooms.remove(&node) {
+            line::forget_waiting(&room, cx, None, "You are not in the room any more.");
             cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id)));
         }
         return;

@@ -329,7 +329,6 @@ fn complete(room: &mut Room, cx: &mut Cx<'_>, nickname: Nickname) {
         password: room.password.clone(),
     };
     cx.out.push(Output::Store(StoreRequest::SaveRoom(stored)));
-    line::send_waiting(room, cx);
 }
 
 /// Shows the room to every resource that has not been shown it: the others, oneself, history, subject.
@@ -411,7 +410,7 @@ fn chosen_history<'a>(
 }
 
 /// The user is out: tells every resource that looks, with these codes besides 110, and answers what waits.
-pub(super) fn expel(mut room: Room, cx: &mut Cx<'_>, codes: &[&str], reason: &str) {
+pub(super) fn expel(room: Room, cx: &mut Cx<'_>, codes: &[&str], reason: &str) {
     let me = self_present(&room);
     let mut all = vec![code::SELF];
     all.extend_from_slice(codes);
@@ -442,5 +441,5 @@ pub(super) fn expel(mut room: Room, cx: &mut Cx<'_>, codes: &[&str], reason: &st
             );
         }
     }
-    line::forget_waiting(&mut room, cx, None, reason);
+    line::forget_waiting(&room, cx, None, reason);
 }

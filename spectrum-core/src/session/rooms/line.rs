@@ -10,36 +10,20 @@ use xmpp_parsers::stanza_error::{DefinedCondition, StanzaError};
 
 use super::room::{Echo, Room, State, WAITING_LINES};
 use super::{RoomRequest, Rooms, admin, show};
-use crate::backend::{Answer, Certainty, OpError, Outcome, Retry, Verb};
+use crate::backend::Verb;
 use crate::model::{
     Capability, Chat, ChatState, ContactId, Edit, IncomingMessage, MessageId, Nickname, Origin, OutgoingMessage, Reactions,
     Retraction, RoomEcho, RoomId,
 };
 use crate::session::Cx;
-use crate::stanza::{Stanza, error, op_error};
+use crate::session::outbox::{Bounds, Entry};
+use crate::stanza::{Stanza, error};
 use crate::xml::{body, delay, element, payload, text_element};
 
 /// How long a line may take to come back from a backend that shows the user's own lines.
 const ECHO_TIME: Duration = Duration::from_secs(30);
 /// Lines that may be on their way back.
 const ECHOES: usize = 64;
-
-/// A line of the user's that the backend has.
-#[derive(Debug)]
-pub(crate) struct SentLine {
-    node: NodePart,
-    /// To this occupant alone.
-    private: bool,
-    id: MessageId,
-    message: Message,
-}
-
-impl SentLine {
-    /// Tells its sender that it did not go out.
-    pub(super) fn refuse(self, cx: &mut Cx<'_>, failed: &OpError) {
-        refuse_with(cx, self.message, op_error(failed));
-    }
-}
 
 pub(super) fn from_user(
     rooms: &mut Rooms,
@@ -73,10 +57,10 @@ pub(super) fn from_user(
 
 /// A line or a subject for the room.
 fn to_room(room: &mut Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, message: Message) {
-    let Some(resource) = resource.filter(|r| room.viewer(r).is_some()) else {
+    if !resource.is_some_and(|r| room.viewer(r).is_some()) {
         refuse(cx, message, DefinedCondition::NotAcceptable, "You are not in the room.");
         return;
-    };
+    }
     let Some(text) = body(&message) else {
         match message.get_best_subject(vec![""]).map(|(_, subject)| subject.clone()) {
             Some(subject) if room.state == State::Joined => {
@@ -108,10 +92,9 @@ fn to_room(room: &mut Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, me
     if text.is_empty() {
         return;
     }
-    if room.state == State::Joined && cx.online {
-        send(room, cx, message);
-    } else if room.waiting.len() < WAITING_LINES {
-        room.waiting.push_back((resource.clone(), message));
+    let is_open = room.state == State::Joined && cx.online;
+    if is_open || cx.outbox.count_for_room(&room.node) < WAITING_LINES {
+        send(room, cx, Chat::Room(room.id.clone()), message);
     } else {
         refuse(
             cx,
@@ -148,35 +131,34 @@ fn typing(room: &Room, cx: &mut Cx<'_>, message: &Message) {
     }
 }
 
-fn outgoing(cx: &mut Cx<'_>, chat: Chat, message: &Message) -> OutgoingMessage {
-    OutgoingMessage {
+/// Puts a line into the outbox, from where it goes once the room is joined.
+fn send(room: &Room, cx: &mut Cx<'_>, chat: Chat, message: Message) {
+    let outgoing = OutgoingMessage {
         chat,
         id: cx.requests.message_id(cx.now),
-        body: body(message).unwrap_or_default().to_owned(),
+        body: body(&message).unwrap_or_default().to_owned(),
         xhtml: None,
         attachments: Vec::new(),
         reply: None,
         wants_receipt: false,
-    }
-}
-
-fn send(room: &mut Room, cx: &mut Cx<'_>, message: Message) {
-    let outgoing = outgoing(cx, Chat::Room(room.id.clone()), &message);
-    if cx.info.room_echo == RoomEcho::Backend && room.echoes.len() < ECHOES {
-        room.echoes.push_back(Echo {
-            id: outgoing.id.clone(),
-            body: outgoing.body.clone(),
-            message: message.clone(),
-            until: cx.now.mono + ECHO_TIME,
-        });
-    }
-    let sent = SentLine {
-        node: room.node.clone(),
-        private: false,
-        id: outgoing.id.clone(),
-        message,
     };
-    admin::request(cx, Verb::SendMessage(outgoing), RoomRequest::Line(Box::new(sent)));
+    let bounds = Bounds {
+        messages: cx.config.limits.requests,
+        bytes: cx.config.limits.held_bytes,
+    };
+    let entry = Entry {
+        message: outgoing,
+        stanza: Box::new(message),
+        room: Some(room.node.clone()),
+    };
+    if let Err(entry) = cx.outbox.accept(entry, bounds) {
+        refuse(
+            cx,
+            *entry.stanza,
+            DefinedCondition::ResourceConstraint,
+            "Too many messages wait for the network already.",
+        );
+    }
 }
 
 /// A private message to an occupant (XEP-0045 7.5).
@@ -211,21 +193,11 @@ fn private(room: &Room, cx: &mut Cx<'_>, nick: &ResourceRef, message: Message) {
         );
         return;
     }
-    let outgoing = outgoing(
-        cx,
-        Chat::Occupant {
-            room: room.id.clone(),
-            nickname,
-        },
-        &message,
-    );
-    let sent = SentLine {
-        node: room.node.clone(),
-        private: true,
-        id: outgoing.id.clone(),
-        message,
+    let chat = Chat::Occupant {
+        room: room.id.clone(),
+        nickname,
     };
-    admin::request(cx, Verb::SendMessage(outgoing), RoomRequest::Line(Box::new(sent)));
+    send(room, cx, chat, message);
 }
 
 /// A mediated invitation (XEP-0045 7.8.2): a message to the room that is no line.
@@ -286,50 +258,35 @@ fn refuse_with(cx: &mut Cx<'_>, message: Message, error: StanzaError) {
     }
 }
 
-/// The backend has said what became of a line.
-pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, sent: SentLine, outcome: Outcome) {
-    let room = rooms.rooms.get_mut(&sent.node);
-    match outcome {
-        Ok(_) if sent.private => {}
-        Ok(answer) => {
-            let network_id = match answer {
-                Answer::Sent(sent) => sent.id,
-                Answer::Done
-                | Answer::Joined(_)
-                | Answer::Profile(_)
-                | Answer::Contacts(_)
-                | Answer::Rooms(_)
-                | Answer::RoomInfo(_)
-                | Answer::History(_) => None,
-            };
-            if let Some(room) = room
-                && cx.info.room_echo == RoomEcho::Core
-            {
-                if let Some(id) = &network_id {
-                    room.is_repeated(id);
-                }
-                reflect(room, cx, sent.message, network_id.as_ref());
-            }
+/// The backend has been asked to send a message: if it shows the user's own lines, this one comes back.
+pub(super) fn handed_over(rooms: &mut Rooms, cx: &Cx<'_>, id: &MessageId) {
+    if cx.info.room_echo != RoomEcho::Backend {
+        return;
+    }
+    let Some(entry) = cx.outbox.get(id) else { return };
+    let Some(room) = entry.room.as_ref().and_then(|node| rooms.rooms.get_mut(node)) else {
+        return;
+    };
+    if matches!(entry.message.chat, Chat::Room(_)) && room.echoes.len() < ECHOES {
+        room.echoes.push_back(Echo {
+            id: id.clone(),
+            body: entry.message.body.clone(),
+            message: (*entry.stanza).clone(),
+            until: cx.now.mono + ECHO_TIME,
+        });
+    }
+}
+
+/// The network has a message of the user's. A line for a room is shown, where the backend does not do that.
+pub(super) fn sent(rooms: &mut Rooms, cx: &mut Cx<'_>, entry: Entry, network_id: Option<&MessageId>) {
+    let Some(room) = entry.room.as_ref().and_then(|node| rooms.rooms.get_mut(node)) else {
+        return;
+    };
+    if cx.info.room_echo == RoomEcho::Core && matches!(entry.message.chat, Chat::Room(_)) {
+        if let Some(id) = network_id {
+            room.is_repeated(id);
         }
-        Err(failed) => {
-            if let Some(room) = room {
-                room.echoes.retain(|echo| echo.id != sent.id);
-                let again = failed.certainty == Certainty::NotSent && failed.retry == Retry::WhenConnected;
-                let resource = sent
-                    .message
-                    .from
-                    .as_ref()
-                    .and_then(|from| from.resource().map(ToOwned::to_owned));
-                if let (true, false, Some(resource)) = (again, sent.private, resource)
-                    && room.waiting.len() < WAITING_LINES
-                    && room.viewer(&resource).is_some()
-                {
-                    room.waiting.push_back((resource, sent.message));
-                    return;
-                }
-            }
-            refuse_with(cx, sent.message, op_error(&failed));
-        }
+        reflect(room, cx, *entry.stanza, network_id);
     }
 }
 
@@ -358,21 +315,14 @@ pub(super) fn show_overdue(room: &mut Room, cx: &mut Cx<'_>) {
     }
 }
 
-/// The room is joined again: what waited goes out.
-pub(super) fn send_waiting(room: &mut Room, cx: &mut Cx<'_>) {
-    for (_, message) in std::mem::take(&mut room.waiting) {
-        send(room, cx, message);
-    }
-}
-
-/// What waits, of one resource or of all, is answered.
-pub(super) fn forget_waiting(room: &mut Room, cx: &mut Cx<'_>, resource: Option<&ResourceRef>, reason: &str) {
-    for (from, message) in std::mem::take(&mut room.waiting) {
-        if resource.is_none_or(|resource| *from == *resource) {
-            refuse(cx, message, DefinedCondition::RecipientUnavailable, reason);
-        } else {
-            room.waiting.push_back((from, message));
-        }
+/// What waits for the room, of one resource or of all, is answered.
+pub(super) fn forget_waiting(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourceRef>, reason: &str) {
+    let is_meant = |entry: &Entry| {
+        let from = entry.stanza.from.as_ref().and_then(jid::Jid::resource);
+        entry.room.as_ref() == Some(&room.node) && resource.is_none_or(|resource| from == Some(resource))
+    };
+    for entry in cx.outbox.withdraw_where(is_meant) {
+        refuse(cx, *entry.stanza, DefinedCondition::RecipientUnavailable, reason);
     }
 }
 

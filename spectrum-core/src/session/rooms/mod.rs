@@ -22,7 +22,8 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::presence::Presence;
 
 use crate::backend::{Event, Outcome};
-use crate::model::{Chat, LegacyName, RoomId, RoomSummary};
+use crate::model::{Chat, LegacyName, MessageId, RoomId, RoomSummary};
+use crate::session::outbox::Entry;
 use crate::session::{Cx, StoredRoom};
 use crate::stanza::Stanza;
 
@@ -38,8 +39,6 @@ pub(crate) enum RoomRequest {
     Join(NodePart),
     /// Nobody waits for it.
     Leave,
-    /// A line of the user's, of this resource.
-    Line(Box<line::SentLine>),
     /// A stanza that wants an answer: an IQ gets a result, a message or presence an error only.
     Answer(Box<Stanza>),
 }
@@ -130,8 +129,34 @@ impl Rooms {
         match request {
             RoomRequest::Join(node) => join::outcome(self, cx, &node, outcome),
             RoomRequest::Leave => {}
-            RoomRequest::Line(sent) => line::outcome(self, cx, *sent, outcome),
             RoomRequest::Answer(stanza) => admin::answer(cx, &stanza, outcome),
+        }
+    }
+
+    /// Whether the user is in this room, or on the way into it.
+    pub(crate) fn has(&self, node: &NodePart) -> bool {
+        self.rooms.contains_key(node)
+    }
+
+    /// Whether lines can go to this room now.
+    pub(crate) fn is_joined(&self, node: &NodePart) -> bool {
+        self.rooms.get(node).is_some_and(|room| room.state == State::Joined)
+    }
+
+    /// A message has been handed over to the network; it may be a line for a room.
+    pub(crate) fn handed_over(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        line::handed_over(self, cx, id);
+    }
+
+    /// The network has a message; if it is a line, it is shown.
+    pub(crate) fn sent(&mut self, cx: &mut Cx<'_>, entry: Entry, network: Option<&MessageId>) {
+        line::sent(self, cx, entry, network);
+    }
+
+    /// A message did not go out, or not yet: it will not come back as an echo.
+    pub(crate) fn not_sent(&mut self, room: &Option<NodePart>, id: &MessageId) {
+        if let Some(room) = room.as_ref().and_then(|node| self.rooms.get_mut(node)) {
+            room.echoes.retain(|echo| echo.id != *id);
         }
     }
 

@@ -91,8 +91,6 @@ pub(super) struct Room {
     pub(super) subject: Option<RoomSubject>,
     pub(super) history: VecDeque<(Timestamp, Message)>,
     history_bytes: usize,
-    /// Lines of the user's for when the room is joined again.
-    pub(super) waiting: VecDeque<(ResourcePart, Message)>,
     pub(super) echoes: VecDeque<Echo>,
     seen: VecDeque<MessageId>,
     /// Joins that failed in a row.
@@ -115,7 +113,6 @@ impl Room {
             subject: None,
             history: VecDeque::new(),
             history_bytes: 0,
-            waiting: VecDeque::new(),
             echoes: VecDeque::new(),
             seen: VecDeque::new(),
             failures: 0,

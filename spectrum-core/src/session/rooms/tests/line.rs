@@ -144,3 +144,39 @@ fn a_line_from_outside_the_room_is_refused() {
     assert!(stage.verbs().is_empty());
     assert!(stage.seen()[0].contains("<not-acceptable"));
 }
+
+#[test]
+fn a_line_that_is_to_be_sent_again_after_the_user_has_left_is_answered() {
+    let mut stage = Stage::inside();
+    stage.user(
+        "laptop",
+        "<message to='#r@net.example' type='groupchat' id='x1'><body>hello</body></message>",
+    );
+    let (request, _) = stage.verbs().pop().unwrap();
+    stage.user("laptop", "<presence to='#r@net.example/me' type='unavailable'/>");
+    stage.seen();
+    let busy = OpError::new(OpErrorKind::RateLimited, "slow down").retry(Retry::After(Duration::from_secs(1)));
+    stage.outcome(request, Err(busy));
+    let seen = stage.seen();
+    assert_eq!(seen.len(), 1);
+    assert!(
+        seen[0].contains("id='x1'") && seen[0].contains("you have left the room"),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_second_line_waits_until_the_first_is_with_the_network() {
+    let mut stage = Stage::inside();
+    for id in ["x1", "x2"] {
+        stage.user(
+            "laptop",
+            &format!("<message to='#r@net.example' type='groupchat' id='{id}'><body>{id}</body></message>"),
+        );
+    }
+    let (request, verb) = stage.verbs().pop().unwrap();
+    assert!(matches!(verb, Verb::SendMessage(m) if m.body == "x1"));
+    stage.outcome(request, Ok(Answer::Done));
+    let (_, verb) = stage.verbs().pop().unwrap();
+    assert!(matches!(verb, Verb::SendMessage(m) if m.body == "x2"));
+}

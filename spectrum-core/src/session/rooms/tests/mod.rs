@@ -21,7 +21,10 @@ use crate::model::{
     Affiliation, Capability, Departure, IncomingMessage, Joined, Occupant, OccupantGone, OccupantRenamed, RequestId, Role,
     RoomClosed, RoomEcho, RoomSubject, Sent, Timestamp,
 };
+use crate::session::history::History;
+use crate::session::outbox::Outbox;
 use crate::session::pending::{Pending, Requests};
+use crate::session::sending;
 use crate::session::{NameTable, Now, Output, SessionConfig, SessionLimits};
 
 /// A user's rooms with everything around them.
@@ -31,6 +34,8 @@ struct Stage {
     info: BackendInfo,
     names: NameTable,
     requests: Requests,
+    outbox: Outbox,
+    history: History,
     rooms: Rooms,
     now: Now,
     online: bool,
@@ -66,6 +71,8 @@ impl Stage {
             names: NameTable::new(&info),
             info,
             requests: Requests::default(),
+            outbox: Outbox::default(),
+            history: History::default(),
             rooms: Rooms::default(),
             now: Now {
                 mono: Duration::from_secs(100),
@@ -83,11 +90,15 @@ impl Stage {
             info: &self.info,
             names: &mut self.names,
             requests: &mut self.requests,
+            outbox: &mut self.outbox,
+            history: &mut self.history,
             out: &mut self.out,
             now: self.now,
             online: self.online,
         };
-        f(&mut self.rooms, &mut cx)
+        let result = f(&mut self.rooms, &mut cx);
+        sending::flush(&mut cx, &mut self.rooms);
+        result
     }
 
     /// A stanza of the user's from this resource.
@@ -135,10 +146,12 @@ impl Stage {
     }
 
     fn outcome(&mut self, request: RequestId, outcome: Outcome) {
-        let Some(Pending::Room(pending)) = self.requests.take(request) else {
-            panic!("the request is open and a room's")
-        };
-        self.with(|rooms, cx| rooms.outcome(cx, pending, outcome));
+        let pending = self.requests.take(request);
+        self.with(|rooms, cx| match pending {
+            Some(Pending::Room(pending)) => rooms.outcome(cx, pending, outcome),
+            Some(Pending::Message(id)) => sending::outcome(cx, rooms, &id, outcome),
+            other => panic!("not a room's request: {other:?}"),
+        });
     }
 
     /// What the user has been sent since the last look.
