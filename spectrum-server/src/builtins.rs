@@ -17,15 +17,19 @@ impl Builtins for ServerBuiltins {
 
     fn make(&self, name: &str, options: &BackendOptions) -> Option<Result<Arc<dyn Backend>, String>> {
         match name {
-            "demo" => Some(Ok(match options.get("password") {
-                Some(password) => Arc::new(spectrum_demo::Demo::with_password(password)),
-                None => Arc::new(spectrum_demo::Demo::new()),
-            })),
+            "demo" => Some(demo(options)),
             #[cfg(feature = "irc")]
             "irc" => Some(irc(options)),
             _ => None,
         }
     }
+}
+
+fn demo(options: &BackendOptions) -> Result<Arc<dyn Backend>, String> {
+    let values = options.flatten().into_iter().map(|(key, value)| (key, value.into()));
+    let options = spectrum_demo::DemoOptions::read(spectrum_demo::Options::new(values.collect()));
+    let options = options.map_err(|wrong| wrong.to_string())?;
+    Ok(Arc::new(spectrum_demo::Demo::with_options(options)))
 }
 
 #[cfg(feature = "irc")]

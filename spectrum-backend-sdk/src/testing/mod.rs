@@ -46,13 +46,16 @@ use spectrum_core::wire::{FromBackend, LoginRequest, ToBackend};
 use tokio::sync::mpsc;
 use tracing::Span;
 
-pub use conformance::{Finding, check};
+pub use conformance::{Finding, Ground, check, check_on};
 pub use user::{PATIENCE, User};
 
 use user::Line;
 
 /// Frames on the way between the test and the driver.
 const FRAMES: usize = 1024;
+
+/// Sees what a login asks and shows.
+type Watcher = Box<dyn Fn(&LoginPrompt) + Send>;
 
 /// Answers a question of a login.
 type Answerer = Box<dyn Fn(&LoginPrompt) -> Option<FormAnswers> + Send>;
@@ -123,11 +126,19 @@ pub struct Kit {
 struct Shared {
     lines: Mutex<HashMap<AssignmentId, Line>>,
     answerer: Mutex<Option<Answerer>>,
+    watcher: Mutex<Option<Watcher>>,
 }
 
 impl Shared {
     fn lines(&self) -> MutexGuard<'_, HashMap<AssignmentId, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch(&self, what: &LoginPrompt) {
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watcher) = watcher.as_ref() {
+            watcher(what);
+        }
     }
 
     fn answer(&self, what: &LoginPrompt) -> Option<FormAnswers> {
@@ -172,6 +183,11 @@ impl Kit {
     /// Answers the questions of logins like this; without it nobody answers, and the login sees that the person gave up.
     pub fn answer_prompts(&self, answer: impl Fn(&LoginPrompt) -> Option<FormAnswers> + Send + 'static) {
         *self.shared.answerer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(answer));
+    }
+
+    /// Hands everything that logins ask and show to this, before it is answered.
+    pub fn watch_prompts(&self, watch: impl Fn(&LoginPrompt) + Send + 'static) {
+        *self.shared.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watch));
     }
 
     /// Logs a user in; several may be.
@@ -257,6 +273,7 @@ async fn read(mut from: mpsc::Receiver<FromBackend>, to: mpsc::Sender<ToBackend>
                 prompt,
                 what,
             } => {
+                shared.watch(&what);
                 if let LoginPrompt::Ask(_) = &*what {
                     let answers = shared.answer(&what);
                     let _ = to

@@ -173,6 +173,11 @@ impl User {
         }
     }
 
+    /// The next event, if one comes in this time.
+    pub async fn event_within(&mut self, time: Duration) -> Option<Event> {
+        timeout(time, self.events.recv()).await.ok().flatten()
+    }
+
     /// Waits for an event like this, passing over others.
     ///
     /// # Panics

@@ -23,7 +23,7 @@ pub(crate) fn command() -> Command {
         .about("Run a server to try on this machine, with no file, no network and no root")
         .long_about(
             "Runs an XMPP server on loopback with a network in memory: a contact that repeats what it is told, a second \
-             person, and a room. It prints what to log in with and what to try. Nothing is stored.\n\n\
+             person, and rooms. It prints what to log in with and what to try. Nothing is stored.\n\n\
              With --irc it bridges a real IRC network instead: log in with the nickname you want.",
         )
         .arg(
@@ -202,8 +202,9 @@ fn introduction(plain: u16, direct: u16, irc: Option<&Irc>, password: &str) -> S
              Password: {password}\n{connect}\n\
              Try:\n\
              - write to echo@localhost, and hear yourself;\n\
-             - write to ada@localhost, and ask for help;\n\
-             - join the room lobby@localhost, and say hello;\n\
+             - write to ada@localhost, and ask for help: she edits, reacts, replies, takes back, sends pictures;\n\
+             - join the room lobby@localhost, and say hello; crowd@localhost has 5000 members;\n\
+             - look at the list of rooms of localhost, and for people: carol, dave and eve can be added;\n\
              - log in a second time under another name, and talk with yourself.\n\n\
              Ctrl-C ends it; nothing is kept.\n"
         ),

@@ -1,5 +1,7 @@
 //! Whether a session can do what its backend declares, and nothing else.
 
+mod ground;
+
 use std::fmt;
 
 use spectrum_core::backend::{BackendInfo, OpErrorKind, Verb};
@@ -10,13 +12,20 @@ use spectrum_core::model::{
 
 use super::User;
 
+pub use ground::{Ground, check_on};
+
 /// Something a backend declares and does not do, or the reverse.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Finding {
     /// Declared, and answered as unsupported.
     Missing(Capability),
     /// Not declared, and yet done, so that no one will ever ask for it.
     Undeclared(Capability),
+    /// Declared, and refused although everything was there; only [`check_on`] finds that.
+    Refused(Capability, OpErrorKind),
+    /// Declared and accepted, but what has to follow did not come; only [`check_on`] finds that.
+    Silent(Capability),
 }
 
 impl fmt::Display for Finding {
@@ -24,6 +33,8 @@ impl fmt::Display for Finding {
         match self {
             Self::Missing(capability) => write!(f, "{capability:?} is declared, but its verb answers that it is unsupported"),
             Self::Undeclared(capability) => write!(f, "{capability:?} is not declared, but its verb does something"),
+            Self::Refused(capability, kind) => write!(f, "{capability:?} is declared, but refused: {kind:?}"),
+            Self::Silent(capability) => write!(f, "{capability:?} is declared and accepted, but nothing comes of it"),
         }
     }
 }
