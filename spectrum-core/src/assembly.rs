@@ -141,7 +141,11 @@ pub fn session_seed(config: &Config, main: &dyn MainProcess, face: FaceTraits, l
             linger,
             login_timeout: config.server.login_timeout,
             jid_escaping: config.jid_escaping,
-            limits: SessionLimits::default(),
+            limits: SessionLimits {
+                archive_lines: config.archive.max_lines,
+                archive_age: config.archive.max_age,
+                ..SessionLimits::default()
+            },
         }),
         info,
     }

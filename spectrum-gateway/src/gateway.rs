@@ -16,7 +16,7 @@ use spectrum_core::model::{Secret, UserKey};
 use spectrum_core::router::{Router, RouterParts};
 use spectrum_core::service::{Prompt, Services};
 use spectrum_core::session::Input;
-use spectrum_core::store::{RegisteredSessions, Store};
+use spectrum_core::store::{self, RegisteredSessions, Store};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
 use tracing::{error, info, info_span};
@@ -208,6 +208,7 @@ impl Instance for Gateway {
     }
 
     async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), RunError> {
+        store::expiry::start(&self.tasks, Arc::clone(&self.store), self.config.archive.max_age);
         let keeper = Arc::clone(&self.keeper);
         let stopping = self.tasks.token();
         let keeping = self.tasks.spawn("roster keeper", info_span!("roster"), async move {

@@ -13,7 +13,7 @@ use spectrum_core::instance::{Instance, RunError, Shutdown, Status, XmppStatus};
 use spectrum_core::main_process::MainProcess;
 use spectrum_core::router::{Router, RouterParts};
 use spectrum_core::session_task::{NoStore, Outlet, SessionStore};
-use spectrum_core::store::{GuestSessions, Store};
+use spectrum_core::store::{self, GuestSessions, Store};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
 use tracing::{Instrument, error, info, info_span};
@@ -63,7 +63,7 @@ impl Server {
     fn build(config: Arc<Config>, main: Arc<dyn MainProcess>, store: Option<Arc<dyn Store>>) -> Result<Self, RunError> {
         let sessions: Arc<dyn SessionStore> = match &store {
             Some(store) => Arc::new(GuestSessions::new(Arc::clone(store))),
-            None => Arc::new(NoStore),
+            None => Arc::new(NoStore::new()),
         };
         let jid = config.jid.clone();
         let tls = Tls::new(&config.server, &jid)?;
@@ -235,6 +235,9 @@ impl Instance for Server {
     }
 
     async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), RunError> {
+        if let Some(store) = &self.store {
+            store::expiry::start(&self.tasks, Arc::clone(store), self.config.archive.max_age);
+        }
         let listening = self.listen().await;
         if listening.is_ok() {
             shutdown.triggered().await;

@@ -11,7 +11,9 @@ use super::error::{ConfigError, Problem};
 use super::kinds::StorageUrl;
 use super::layers::{ENVIRONMENT_PREFIX, Layers, Origin};
 use super::schema::{Entry, Reader};
-use super::sections::{Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Top, Upload};
+use super::sections::{
+    Archive, Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Top, Upload,
+};
 use super::{Config, options, semantics, unknown};
 use crate::model::Secret;
 
@@ -132,6 +134,7 @@ impl Loader {
             backend: Backend::read(&mut reader),
             registration: Registration::read(&mut reader),
             storage: Storage::read(&mut reader),
+            archive: Archive::read(&mut reader),
             log: Log::read(&mut reader),
             metrics: Metrics::read(&mut reader),
             control: Control::read(&mut reader),

@@ -28,7 +28,7 @@ pub use options::BackendOptions;
 pub(crate) use options::names_a_secret;
 pub use reference::reference;
 pub use schema::Entry;
-pub use sections::{Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Upload};
+pub use sections::{Archive, Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Upload};
 pub use value::ByteSize;
 
 /// Where a bare name such as `irc` is looked up: `/etc/spectrum2/transports/irc.toml`.
@@ -62,6 +62,8 @@ pub struct Config {
     pub registration: Registration,
     /// `[storage]`
     pub storage: Storage,
+    /// `[archive]`
+    pub archive: Archive,
     /// `[log]`
     pub log: Log,
     /// `[metrics]`

@@ -162,6 +162,17 @@ section! {
 }
 
 section! {
+    /// What was said in rooms, kept for each user and room (XEP-0313). Without storage it is kept in memory while the user is
+    /// logged in, and less of it.
+    Archive("archive", r) {
+        /// How long.
+        max_age: Duration = Duration::from_secs(30 * 86_400),
+        /// How many lines of one room, for one user.
+        max_lines: u32 = 10_000,
+    }
+}
+
+section! {
     /// The log.
     Log("log", r) {
         /// The file; SIGHUP opens it anew. `"none"`: only the terminal or the journal.

@@ -5,10 +5,12 @@ use figment::value::{Dict, Value as Raw};
 use super::error::Problem;
 use super::layers::{Layers, Origin};
 use super::schema::{Key, Section, join};
-use super::sections::{Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Top, Upload};
+use super::sections::{
+    Archive, Backend, Control, Gateway, Http, Identity, Log, Metrics, Registration, Server, Storage, Top, Upload,
+};
 
 /// All sections in the order of the reference.
-pub(super) const SECTIONS: [Section; 12] = [
+pub(super) const SECTIONS: [Section; 13] = [
     Top::SECTION,
     Gateway::SECTION,
     Server::SECTION,
@@ -18,6 +20,7 @@ pub(super) const SECTIONS: [Section; 12] = [
     Backend::SECTION,
     Registration::SECTION,
     Storage::SECTION,
+    Archive::SECTION,
     Log::SECTION,
     Metrics::SECTION,
     Control::SECTION,

@@ -71,6 +71,22 @@ impl History {
         own.map_or_else(|| network.as_str().to_owned(), |own| own.client.to_string())
     }
 
+    /// The id by which a room knows a line that the network names: the network's, of one of the user's own that has none the
+    /// core's.
+    pub(crate) fn for_room(&self, chat: &Chat, network: &MessageId) -> String {
+        let own = self.own.iter().rev().find(|own| own.core == *network && own.chat == *chat);
+        let known = own.and_then(|own| own.network.as_ref()).unwrap_or(network);
+        known.as_str().to_owned()
+    }
+
+    /// The id by which the network knows a line that the user's client names, by its own id or by the room's.
+    pub(crate) fn for_network_in_room(&self, chat: &Chat, named: &str) -> MessageId {
+        let own = self.own.iter().rev().find(|own| {
+            own.chat == *chat && (*own.client == *named || own.network.as_ref().is_some_and(|id| id.as_str() == named))
+        });
+        own.map_or_else(|| named.into(), |own| own.core.clone())
+    }
+
     /// The id by which the network knows a message that the user's client names: the core's for one of the user's own.
     pub(crate) fn for_network(&self, chat: &Chat, client: &str) -> MessageId {
         self.by_client(chat, client)

@@ -7,6 +7,8 @@ use crate::backend::BackendInfo;
 use crate::backend::link::LinkInput;
 use crate::face::UserIn;
 use crate::model::{AvatarHash, ContactId, LegacyName, Nickname, RoomId, Secret, Subscription};
+use crate::session::RoomSecret;
+use crate::session::archive::ArchiveAnswer;
 
 /// Names one client that waits for its login to be accepted or refused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -35,6 +37,13 @@ pub enum Input {
     ResourceLost(jid::ResourcePart),
     /// The store's answer to [`StoreRequest::Load`](super::StoreRequest::Load): `None` if there is no registration.
     Loaded(Option<Box<Account>>),
+    /// The store's answer to [`StoreRequest::AskArchive`](super::StoreRequest::AskArchive), before any other input.
+    Archive {
+        /// Of the request.
+        request: u64,
+        /// What the archive says, or why it cannot.
+        answer: Result<ArchiveAnswer, String>,
+    },
     /// The store could not answer.
     StoreFailed(String),
     /// The user has a seat on a backend.
@@ -72,6 +81,10 @@ pub struct Account {
     pub rooms: Vec<StoredRoom>,
     /// Localparts that were given to legacy names and must stay.
     pub names: Vec<StoredName>,
+    /// What the instance makes ids of occupants with.
+    pub room_secret: RoomSecret,
+    /// Whether the store keeps the archives of rooms; otherwise the session does, while it lives.
+    pub archive_is_stored: bool,
 }
 
 /// A contact as it is kept.

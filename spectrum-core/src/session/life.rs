@@ -8,6 +8,7 @@ use crate::model::{Capability, LegacyName, Secret};
 use crate::session::held::LOST_SETTING;
 use crate::session::login::{Admission, State, timed_out};
 use crate::session::parts::Parts;
+use crate::session::rooms::Kept;
 use crate::session::{Account, AuthError, CloseReason, Cx, Output, StoreRequest, Ticket, sending};
 
 /// How long a resource may be silent after the link to the XMPP server came back.
@@ -54,13 +55,20 @@ impl Parts {
             contacts,
             rooms,
             names,
+            room_secret: secret,
+            archive_is_stored,
         } = account;
         if let Some(lost) = self.login.take_setting(LOST_SETTING).and_then(|n| n.parse().ok()) {
             self.conversations.held().lost_before(lost);
         }
         cx.names.load(names);
         self.contacts.load(cx, contacts);
-        self.rooms.stored(cx, rooms);
+        let kept = Kept {
+            rooms,
+            secret,
+            archive_is_stored,
+        };
+        self.rooms.stored(cx, kept);
     }
 
     /// The store could not answer: it is asked again later.

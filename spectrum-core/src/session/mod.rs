@@ -3,6 +3,7 @@
 //! [`Session::handle`] takes one input and appends what is to be done. It knows no mode: what differs is spelled by the
 //! [`Face`](crate::face::Face) and told in [`FaceTraits`]. One file per concern; what they share during one input is `Cx`.
 
+pub mod archive;
 mod caps;
 mod contacts;
 mod conversation;
@@ -36,6 +37,7 @@ mod tests;
 pub use input::{Account, Input, StoredContact, StoredName, StoredRoom, Ticket};
 pub use names::NameTable;
 pub use output::{AuthError, CloseReason, Output, StoreRequest};
+pub use rooms::RoomSecret;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +96,10 @@ pub struct SessionLimits {
     pub held_messages: usize,
     /// Their bytes.
     pub held_bytes: usize,
+    /// Lines that the archive of a room keeps.
+    pub archive_lines: u32,
+    /// How long it keeps them.
+    pub archive_age: Duration,
 }
 
 impl Default for SessionLimits {
@@ -105,6 +111,8 @@ impl Default for SessionLimits {
             requests: 1_024,
             held_messages: 100,
             held_bytes: 1 << 20,
+            archive_lines: 10_000,
+            archive_age: Duration::from_secs(30 * 86_400),
         }
     }
 }
@@ -195,6 +203,7 @@ impl Session {
             Input::User(stanza) => parts.user(cx, *stanza),
             Input::ResourceLost(resource) => parts.resource_lost(cx, &resource),
             Input::Loaded(account) => parts.loaded(cx, account),
+            Input::Archive { request, answer } => parts.rooms.archive_answer(cx, request, answer),
             Input::StoreFailed(reason) => parts.store_failed(cx, &reason),
             Input::Assigned(_) => parts.assigned(cx),
             Input::NotAssigned(reason) => parts.not_assigned(cx, reason),

@@ -4,6 +4,7 @@ use crate::backend::LoginError;
 use crate::backend::link::LinkRequest;
 use crate::face::UserOut;
 use crate::model::{ContactId, LegacyName, RoomId};
+use crate::session::archive::{ArchiveChange, ArchiveRequest};
 use crate::session::{StoredContact, StoredName, StoredRoom, Ticket};
 
 /// What a session wants done, in order.
@@ -63,7 +64,7 @@ pub enum CloseReason {
     Overflow,
 }
 
-/// To the store, about this user. Only `Load` is answered.
+/// To the store, about this user. Only `Load` and `AskArchive` are answered.
 #[derive(Clone, PartialEq, Debug)]
 pub enum StoreRequest {
     /// Everything that is kept of the user.
@@ -80,6 +81,22 @@ pub enum StoreRequest {
     SaveRoom(StoredRoom),
     /// Do not join it again.
     RemoveRoom(RoomId),
+    /// Change the archive of a room.
+    ChangeArchive {
+        /// The room's localpart.
+        room: String,
+        /// What changes.
+        change: ArchiveChange,
+    },
+    /// Ask the archive of a room; answered by [`Input::Archive`](super::Input::Archive).
+    AskArchive {
+        /// For the answer.
+        request: u64,
+        /// The room's localpart.
+        room: String,
+        /// What for.
+        what: ArchiveRequest,
+    },
     /// Whether the user is online: those who were are probed at the next start.
     SetOnline(bool),
     /// Keep this preference.

@@ -72,7 +72,7 @@ impl Parts {
             (To::Peer { node, resource: nick }, Stanza::Message(message)) => {
                 if self.rooms.owns(&node, cx) {
                     self.rooms.message(cx, resource, &node, nick.as_ref(), message);
-                } else {
+                } else if !self.rooms.invitation(cx, &node, &message) {
                     self.conversations.outgoing(cx, &node, message);
                 }
             }

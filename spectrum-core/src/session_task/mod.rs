@@ -26,7 +26,8 @@ use crate::backend::{BackendInfo, OpError, OpErrorKind, Retry};
 use crate::face::{Face, UserOut, UserView};
 use crate::main_process::{AssignError, Assignment, MainProcess, SessionInbox};
 use crate::model::{Timestamp, UserKey};
-use crate::session::{Account, AuthError, CloseReason, Input, Now, Output, Session, SessionSeed, StoreRequest, Ticket};
+use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveRequest};
+use crate::session::{Account, RoomSecret, AuthError, CloseReason, Input, Now, Output, Session, SessionSeed, StoreRequest, Ticket};
 use crate::stanza::Stanza;
 
 /// Where what sessions say goes: a component stream, or the streams of clients. Never waits.
@@ -48,18 +49,52 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the log and the user.
     async fn load(&self, user: &UserKey) -> Result<Option<Account>, String>;
+    /// Answers from the archive of a room, which is kept if [`Account::archive_is_stored`] says so.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String>;
     /// Keeps a change. Returns once it is in the queue of the store; what cannot be kept is logged there.
     async fn save(&self, user: &UserKey, change: StoreRequest);
 }
 
 /// Keeps nothing: for a server without storage.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoStore;
+#[derive(Clone, Copy, Debug)]
+pub struct NoStore {
+    room_secret: RoomSecret,
+}
+
+impl NoStore {
+    /// Ids of occupants are the same as long as it lives.
+    pub fn new() -> Self {
+        let mut bytes = [0; 32];
+        if let Err(failed) = getrandom::fill(&mut bytes) {
+            // Then ids of occupants can be guessed, which harms nobody who can see the nicknames anyway.
+            tracing::warn!(%failed, "The system has no random bytes for ids of occupants.");
+        }
+        Self {
+            room_secret: RoomSecret::new(bytes),
+        }
+    }
+}
+
+impl Default for NoStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 #[async_trait]
 impl SessionStore for NoStore {
     async fn load(&self, _user: &UserKey) -> Result<Option<Account>, String> {
-        Ok(Some(Account::default()))
+        Ok(Some(Account {
+            room_secret: self.room_secret,
+            ..Account::default()
+        }))
+    }
+
+    async fn archive(&self, _user: &UserKey, _room: &str, _what: ArchiveRequest) -> Result<ArchiveAnswer, String> {
+        Ok(ArchiveAnswer::Page(ArchivePage::default()))
     }
 
     async fn save(&self, _user: &UserKey, _change: StoreRequest) {}
@@ -312,6 +347,10 @@ impl SessionTask {
                     Ok(account) => Input::Loaded(account.map(Box::new)),
                     Err(error) => Input::StoreFailed(error),
                 });
+            }
+            Output::Store(StoreRequest::AskArchive { request, room, what }) => {
+                let answer = self.around.store.archive(&self.user, &room, what).await;
+                self.own.push_back(Input::Archive { request, answer });
             }
             Output::Store(change) => self.around.store.save(&self.user, change).await,
             Output::Authenticated { ticket, result } => {

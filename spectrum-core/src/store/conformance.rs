@@ -1,5 +1,7 @@
 //! What every store must do, as one suite that each implementation runs. A case panics where a store falls short.
 
+mod archive;
+
 use std::sync::Arc;
 
 use crate::model::{AvatarHash, ContactId, FormAnswers, Secret, Subscription, Timestamp, UserKey};
@@ -23,6 +25,11 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     roster_entries_are_kept(&*open().await).await;
     rooms_are_added_replaced_removed(&*open().await).await;
     preferences_and_grants_are_kept(&*open().await).await;
+    archive::pages_are_read_both_ways(&*open().await).await;
+    archive::queries_are_bounded_by_time_and_lines(&*open().await).await;
+    archive::lines_are_added_once_replaced_and_trimmed(&*open().await).await;
+    archive::belongs_to_one_user_and_one_room(&*open().await).await;
+    archive::room_secret_stays(&*open().await).await;
     users_do_not_see_each_other(&*open().await).await;
     odd_text_comes_back_or_is_refused(&*open().await).await;
     many_writers_at_once_lose_nothing(open().await).await;

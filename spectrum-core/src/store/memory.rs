@@ -1,20 +1,22 @@
 //! A store that forgets at the end of the process. Owns its tables behind one short lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::model::{ContactId, RoomId, Timestamp, UserKey};
-use crate::store::record::check_text;
+use crate::session::archive::{ArchiveAnswer, ArchiveBounds, ArchiveChange, ArchiveRequest, MemoryArchive};
+use crate::store::record::{check_archive, check_text};
 use crate::store::{
     ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store,
-    StoreError,
+    StoreError, random_secret,
 };
 
 /// Keeps everything in memory; used where no storage is configured and in tests.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
+    room_secret: OnceLock<[u8; 32]>,
     // std's lock: nothing is awaited while it is held, and every verb is a few map operations.
     tables: Mutex<Tables>,
 }
@@ -34,6 +36,7 @@ struct Kept {
     roster: BTreeMap<String, RosterState>,
     rooms: BTreeMap<RoomId, RoomRecord>,
     preferences: BTreeMap<String, String>,
+    archive: MemoryArchive,
 }
 
 impl MemoryStore {
@@ -246,6 +249,34 @@ impl Store for MemoryStore {
         check_text("grants", grants.unwrap_or_default())?;
         change(&mut self.tables()?.grants, domain, grants);
         Ok(())
+    }
+
+    async fn room_secret(&self) -> Result<[u8; 32], StoreError> {
+        drop(self.tables()?);
+        if let Some(secret) = self.room_secret.get() {
+            return Ok(*secret);
+        }
+        let fresh = random_secret()?;
+        Ok(*self.room_secret.get_or_init(|| fresh))
+    }
+
+    async fn change_archive(&self, user: &UserKey, room: &str, change: ArchiveChange) -> Result<bool, StoreError> {
+        check_archive(room, &change)?;
+        self.write(user, |kept| kept.archive.change(room, change))
+    }
+
+    async fn ask_archive(&self, user: &UserKey, room: &str, what: &ArchiveRequest) -> Result<ArchiveAnswer, StoreError> {
+        let tables = self.tables()?;
+        let nothing = MemoryArchive::default();
+        let archive = tables.users.get(user).map_or(&nothing, |kept| &kept.archive);
+        Ok(archive.answer(room, what))
+    }
+
+    async fn expire_archives(&self, oldest: Timestamp) -> Result<bool, StoreError> {
+        let bounds = ArchiveBounds { oldest, lines: u32::MAX };
+        let mut tables = self.tables()?;
+        let users = tables.users.values_mut();
+        Ok(users.fold(false, |changed, kept| kept.archive.expire(bounds) | changed))
     }
 
     async fn close(&self) {

@@ -1,4 +1,4 @@
-//! What an instance keeps: registrations, contacts, names, rooms to rejoin, preferences, grants.
+//! What an instance keeps: registrations, contacts, names, rooms to rejoin, what was said in rooms, preferences, grants.
 //!
 //! One trait of flat verbs, three implementations (in memory, SQLite, PostgreSQL), one conformance suite. The store owns
 //! its connections and its key; everybody else asks.
@@ -8,6 +8,7 @@
 
 pub mod conformance;
 mod error;
+pub mod expiry;
 mod memory;
 mod record;
 pub mod seal;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::model::{ContactId, RoomId, Timestamp, UserKey};
+use crate::session::archive::{ArchiveAnswer, ArchiveChange, ArchiveRequest};
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
@@ -55,7 +57,7 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::save_registration`].
     async fn add_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<bool, StoreError>;
 
-    /// Forgets a user: registration, contacts, names, roster, rooms, preferences and the key that sealed them. True if the user
+    /// Forgets a user: registration, contacts, names, roster, rooms, archives, preferences and the key that sealed them. True if the user
     /// was registered.
     ///
     /// # Errors
@@ -178,8 +180,40 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
     async fn save_grants(&self, domain: &str, grants: Option<&str>) -> Result<(), StoreError>;
 
+    /// What ids of occupants are made with: random at first, the same ever after.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn room_secret(&self) -> Result<[u8; 32], StoreError>;
+
+    /// Changes a user's archive of a room, named by its localpart. All of a change is kept or none; a line whose id the
+    /// archive has already stays as it is. True if anything is different afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
+    async fn change_archive(&self, user: &UserKey, room: &str, change: ArchiveChange) -> Result<bool, StoreError>;
+
+    /// Answers from a user's archive of a room.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn ask_archive(&self, user: &UserKey, room: &str, what: &ArchiveRequest) -> Result<ArchiveAnswer, StoreError>;
+
+    /// Takes what was said before this out of the archives of all users. True if there was anything.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn expire_archives(&self, oldest: Timestamp) -> Result<bool, StoreError>;
+
     /// Commits what is queued and closes. Every verb called later fails with [`StoreError::Closed`].
     async fn close(&self);
+}
+
+/// Random bytes.
+fn random_secret() -> Result<[u8; 32], StoreError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
+    Ok(bytes)
 }
 
 /// Where a store is and what opens it.

@@ -1,6 +1,7 @@
 //! What the store keeps, as its users see it: secrets open, ids typed.
 
 use crate::model::{AvatarHash, ContactId, FormAnswers, LegacyName, Nickname, RoomId, Secret, Subscription, Timestamp, UserKey};
+use crate::session::archive::ArchiveChange;
 use crate::store::StoreError;
 
 /// The legacy credentials of a user.
@@ -124,5 +125,21 @@ pub(crate) fn check_text(what: &'static str, text: &str) -> Result<(), StoreErro
         Err(StoreError::Invalid { what })
     } else {
         Ok(())
+    }
+}
+
+/// The same for a change of an archive.
+pub(crate) fn check_archive(room: &str, change: &ArchiveChange) -> Result<(), StoreError> {
+    check_text("room", room)?;
+    match change {
+        ArchiveChange::Append(lines) => lines.iter().try_for_each(|line| {
+            check_text("line", &line.id)?;
+            check_text("line", &line.stanza)
+        }),
+        ArchiveChange::Replace { id, stanza } => {
+            check_text("line", id)?;
+            check_text("line", stanza)
+        }
+        ArchiveChange::Trim(_) => Ok(()),
     }
 }

@@ -10,7 +10,8 @@ use tracing::error;
 
 use crate::backend::BackendInfo;
 use crate::model::{FormAnswers, Secret, Timestamp, UserKey};
-use crate::session::{Account, NameTable, StoreRequest, StoredContact, StoredName, StoredRoom};
+use crate::session::archive::{ArchiveAnswer, ArchiveRequest};
+use crate::session::{Account, NameTable, RoomSecret, StoreRequest, StoredContact, StoredName, StoredRoom};
 use crate::session_task::SessionStore;
 use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, Store, StoreError};
 
@@ -76,6 +77,10 @@ impl SessionStore for RegisteredSessions {
         self.account(user).await.map_err(unreadable)
     }
 
+    async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String> {
+        self.kept.archive(user, room, what).await
+    }
+
     async fn save(&self, user: &UserKey, change: StoreRequest) {
         self.kept.save(user, change).await;
     }
@@ -101,6 +106,10 @@ impl SessionStore for GuestSessions {
         self.kept.account(user).await.map(Some).map_err(unreadable)
     }
 
+    async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String> {
+        self.kept.archive(user, room, what).await
+    }
+
     async fn save(&self, user: &UserKey, change: StoreRequest) {
         let change = match change {
             // Without its password it could not be joined again: that is left to the client.
@@ -124,6 +133,7 @@ struct Kept {
 impl Kept {
     async fn account(&self, user: &UserKey) -> Result<Account, StoreError> {
         let settings = self.store.load_preferences(user).await?;
+        let room_secret = RoomSecret::new(self.store.room_secret().await?);
         let contacts = self.store.load_contacts(user).await?;
         let rooms = self.store.load_rooms(user).await?;
         let names = self.store.load_names(user).await?;
@@ -134,7 +144,13 @@ impl Kept {
             contacts: contacts.into_iter().map(StoredContact::from).collect(),
             rooms: rooms.into_iter().map(StoredRoom::from).collect(),
             names: names.into_iter().map(StoredName::from).collect(),
+            room_secret,
+            archive_is_stored: true,
         })
+    }
+
+    async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String> {
+        self.store.ask_archive(user, room, &what).await.map_err(unreadable)
     }
 
     async fn save(&self, user: &UserKey, change: StoreRequest) {
@@ -148,7 +164,8 @@ impl Kept {
 
     async fn change(&self, user: &UserKey, change: StoreRequest) -> Result<(), StoreError> {
         match change {
-            StoreRequest::Load => Ok(()),
+            StoreRequest::Load | StoreRequest::AskArchive { .. } => Ok(()),
+            StoreRequest::ChangeArchive { room, change } => self.store.change_archive(user, &room, change).await.map(drop),
             StoreRequest::RegisterAs(legacy_name) => {
                 let new = NewRegistration {
                     legacy_name,

@@ -5,7 +5,7 @@ use minidom::Element;
 use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 use xmpp_parsers::ns;
 
-use super::{Audience, Conversations};
+use super::{Audience, Conversations, words};
 use crate::face::UserOut;
 use crate::model::{
     Attachment, Capability, Chat, ChatState, ContactId, Edit, IncomingMessage, LegacyName, Marker, MarkerKind, MessageId,
@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::session::Cx;
 use crate::session::history::MAX_ID_BYTES;
-use crate::session::payload::{FALLBACK, REPLY, RETRACT, with_id};
+use crate::session::payload::{REPLY, with_id};
 use crate::session::text::pieces;
 use crate::xml::{HINTS, delay, element, text_element};
 
@@ -91,7 +91,7 @@ impl Conversations {
             .unwrap_or_default()
             .to_owned();
         message.bodies.insert(Lang::new(), text);
-        message.payloads.push(with_id("replace", ns::MESSAGE_CORRECT, &replaced));
+        message.payloads.push(words::replace(&replaced));
         self.deliver(cx, message, edit.origin, audience);
     }
 
@@ -99,15 +99,7 @@ impl Conversations {
     pub(crate) fn retracted(&mut self, cx: &mut Cx<'_>, contact: &ContactId, retraction: Retraction, audience: Audience) {
         let id = cx.history.for_client(&retraction.chat, &retraction.id);
         let mut message = self.fresh(cx, contact, retraction.origin);
-        let mut retract = with_id("retract", RETRACT, &id);
-        if let Some(reason) = retraction.reason.filter(|r| !r.is_empty()) {
-            retract.append_child(text_element("reason", RETRACT, &reason));
-        }
-        message.payloads.push(retract);
-        message.payloads.push(element("fallback", FALLBACK, &[("for", RETRACT)]));
-        message.payloads.push(element("store", HINTS, &[]));
-        let text = "/me retracted a previous message, but it's unsupported by your client.";
-        message.bodies.insert(Lang::new(), text.to_owned());
+        words::retract(&mut message, &id, retraction.reason.as_deref());
         self.deliver(cx, message, retraction.origin, audience);
     }
 
@@ -115,12 +107,7 @@ impl Conversations {
     pub(crate) fn reacted(&mut self, cx: &mut Cx<'_>, contact: &ContactId, reactions: Reactions, audience: Audience) {
         let id = cx.history.for_client(&reactions.chat, &reactions.id);
         let mut message = self.fresh(cx, contact, reactions.origin);
-        let mut payload = with_id("reactions", ns::REACTIONS, &id);
-        for emoji in &reactions.emojis {
-            payload.append_child(text_element("reaction", ns::REACTIONS, emoji));
-        }
-        message.payloads.push(payload);
-        message.payloads.push(element("store", HINTS, &[]));
+        words::react(&mut message, &id, &reactions.emojis);
         self.say_now(cx, message, reactions.origin, audience);
     }
 
@@ -152,7 +139,7 @@ impl Conversations {
     /// A contact types, or stops (XEP-0085).
     pub(crate) fn chat_state(&mut self, cx: &mut Cx<'_>, contact: &ContactId, state: ChatState, audience: Audience) {
         let mut message = self.message(cx, contact, Origin::Other);
-        message.payloads.push(chat_state(state));
+        message.payloads.push(words::chat_state(state));
         message.payloads.push(element("no-store", HINTS, &[]));
         self.say_now(cx, message, Origin::Other, audience);
     }
@@ -242,7 +229,7 @@ enum Content<'a> {
 /// What a message asks of the client, as far as the network wants to know.
 fn requests(cx: &Cx<'_>, message: &mut Message) {
     if cx.can(Capability::ChatStates) {
-        message.payloads.push(chat_state(ChatState::Active));
+        message.payloads.push(words::chat_state(ChatState::Active));
     }
     if cx.can(Capability::Markers) {
         message.payloads.push(element("request", ns::RECEIPTS, &[]));
@@ -254,15 +241,6 @@ fn stamp(cx: &Cx<'_>, message: &mut Message, written: Option<Timestamp>) {
     if let Some(at) = written.filter(|at| cx.now.wall.as_millis().saturating_sub(at.as_millis()) > OLD_MILLIS) {
         message.payloads.push(delay(at, cx.config.transport.as_str()));
     }
-}
-
-fn chat_state(state: ChatState) -> Element {
-    let name = match state {
-        ChatState::Active => "active",
-        ChatState::Composing => "composing",
-        ChatState::Paused => "paused",
-    };
-    element(name, ns::CHATSTATES, &[])
 }
 
 /// A file by its address (XEP-0066); clients show it in place if the body says the same.

@@ -3,7 +3,8 @@
 
 mod incoming;
 mod outgoing;
-mod parts;
+pub(in crate::session) mod parts;
+pub(in crate::session) mod words;
 
 use crate::session::Cx;
 use crate::session::held::Held;

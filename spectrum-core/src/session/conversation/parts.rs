@@ -18,27 +18,27 @@ const MAX_ATTACHMENTS: usize = 16;
 
 /// The payloads that mean something here.
 #[derive(Debug, Default)]
-pub(super) struct Parts<'a> {
-    pub(super) state: Option<ChatState>,
-    pub(super) wants_receipt: bool,
+pub(in crate::session) struct Parts<'a> {
+    pub(in crate::session) state: Option<ChatState>,
+    pub(in crate::session) wants_receipt: bool,
     /// The client has got this message (XEP-0184).
-    pub(super) received: Option<&'a str>,
+    pub(in crate::session) received: Option<&'a str>,
     /// The user has read up to this message (XEP-0333).
-    pub(super) displayed: Option<&'a str>,
-    pub(super) replaces: Option<&'a str>,
-    pub(super) retracts: Option<&'a str>,
-    pub(super) reactions: Option<(&'a str, Vec<String>)>,
-    pub(super) replies_to: Option<&'a str>,
-    pub(super) attachments: Vec<Attachment>,
-    pub(super) attention: bool,
-    pub(super) origin_id: Option<&'a str>,
-    pub(super) xhtml: Option<String>,
+    pub(in crate::session) displayed: Option<&'a str>,
+    pub(in crate::session) replaces: Option<&'a str>,
+    pub(in crate::session) retracts: Option<&'a str>,
+    pub(in crate::session) reactions: Option<(&'a str, Vec<String>)>,
+    pub(in crate::session) replies_to: Option<&'a str>,
+    pub(in crate::session) attachments: Vec<Attachment>,
+    pub(in crate::session) attention: bool,
+    pub(in crate::session) origin_id: Option<&'a str>,
+    pub(in crate::session) xhtml: Option<String>,
     /// Characters of the body that only repeat what is replied to (XEP-0461).
     quote: Option<(usize, usize)>,
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of(message: &'a Message) -> Self {
+    pub(in crate::session) fn of(message: &'a Message) -> Self {
         let mut parts = Self::default();
         for payload in &message.payloads {
             parts.take(payload);
@@ -85,7 +85,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The text of the message; of a subject alone, the subject. Without the quote if the reply is passed on.
-    pub(super) fn text(&self, message: &Message, replies: bool) -> String {
+    pub(in crate::session) fn text(&self, message: &Message, replies: bool) -> String {
         let subject = message
             .subjects
             .get("")

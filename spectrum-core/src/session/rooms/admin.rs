@@ -3,51 +3,51 @@
 use jid::{NodePart, ResourcePart};
 use minidom::Element;
 use xmpp_parsers::iq::Iq;
-use xmpp_parsers::ns::{DISCO_INFO, DISCO_ITEMS, MUC, PING};
+use xmpp_parsers::ns::{DISCO_INFO, DISCO_ITEMS, MAM, PING};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use super::moderation::MODERATE;
 use super::room::Room;
-use super::{RoomRequest, Rooms, show};
-use crate::backend::{Answer, Outcome, Verb};
+use super::{RoomRequest, Rooms, info, mam, moderation, show};
+use crate::backend::{Outcome, Verb};
 use crate::model::{Affiliation, Capability, Nickname, Role, Standing};
 use crate::session::Cx;
 use crate::session::pending::{Pending, too_many};
 use crate::stanza::{Stanza, error, op_error};
-use crate::xml::{MUC_ADMIN, MUC_OWNER, element, text_element};
+use crate::xml::{MUC_ADMIN, MUC_OWNER, element};
 
 /// Sends a verb about a room unless too many wait already: then its outcome is there at once.
 pub(super) fn request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) {
-    if cx.online && cx.requests.len() < cx.config.limits.requests {
-        cx.requests.send(verb, Pending::Room(request), cx.out);
+    let Err(request) = try_request(cx, verb, request) else {
         return;
-    }
+    };
     let failed = if cx.online {
         too_many()
     } else {
         crate::backend::OpError::not_connected("You are not connected to the network at the moment.")
     };
     match request {
+        RoomRequest::About(about) => about.refuse(cx, &failed),
+        RoomRequest::Moderate(moderated) => moderated.refuse(cx, &failed),
         RoomRequest::Answer(stanza) => answer(cx, &stanza, Err(failed)),
-        RoomRequest::Join(_) | RoomRequest::Leave => {}
+        RoomRequest::Info(_, iq) => cx.refuse(&iq, op_error(&failed)),
+        RoomRequest::Join(_) | RoomRequest::Leave | RoomRequest::Past(..) => {}
     }
+}
+
+/// Sends a verb about a room, or gives back what its outcome would have been for.
+pub(super) fn try_request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) -> Result<(), RoomRequest> {
+    if cx.online && cx.requests.len() < cx.config.limits.requests {
+        cx.requests.send(verb, Pending::Room(request), cx.out);
+        return Ok(());
+    }
+    Err(request)
 }
 
 /// Answers a stanza that asked for something about a room.
 pub(super) fn answer(cx: &mut Cx<'_>, stanza: &Stanza, outcome: Outcome) {
     let reply = match outcome {
-        Ok(answer) => {
-            let payload = match answer {
-                Answer::RoomInfo(info) => Some(disco_info(info.name.as_deref().unwrap_or_default(), &features_of(&info), cx)),
-                Answer::Done
-                | Answer::Sent(_)
-                | Answer::Joined(_)
-                | Answer::Profile(_)
-                | Answer::Contacts(_)
-                | Answer::Rooms(_)
-                | Answer::History(_) => None,
-            };
-            stanza.result_reply(payload)
-        }
+        Ok(_) => stanza.result_reply(None),
         Err(failed) => stanza.error_reply(op_error(&failed)),
     };
     if let Some(reply) = reply {
@@ -68,19 +68,22 @@ pub(super) fn iq(
         Iq::Set { payload, .. } => (payload.clone(), true),
         Iq::Result { .. } | Iq::Error { .. } => return Some(iq),
     };
-    let room = rooms.rooms.get(node);
     let stanza = Stanza::Iq(iq);
+    if nick.is_none() && payload.is("query", DISCO_INFO) && !is_set && payload.attr("node").is_none() {
+        info::request(rooms, cx, node, stanza);
+        return None;
+    }
+    if nick.is_none() && payload.has_ns(MAM) && resource.is_some() {
+        mam::request(rooms, cx, node, stanza, &payload, is_set);
+        return None;
+    }
+    if nick.is_none() && payload.is("moderate", MODERATE) && is_set {
+        moderation::request(rooms, cx, resource, node, stanza, &payload);
+        return None;
+    }
+    let room = rooms.rooms.get(node);
     let reply = if payload.is("ping", PING) {
         ping(room, resource, nick)
-    } else if payload.is("query", DISCO_INFO) && nick.is_none() && !is_set {
-        match room {
-            Some(room) => Ok(Some(own_disco_info(room, cx))),
-            None => {
-                let id = crate::model::RoomId::from(&cx.names.name_of(node));
-                request(cx, Verb::RoomInfo(id), RoomRequest::Answer(Box::new(stanza)));
-                return None;
-            }
-        }
     } else if payload.is("query", DISCO_ITEMS) && nick.is_none() && !is_set {
         Ok(Some(element("query", DISCO_ITEMS, &[])))
     } else if payload.is("query", MUC_ADMIN) && nick.is_none() {
@@ -136,79 +139,6 @@ fn owner(payload: &Element, is_set: bool) -> Reply {
         DefinedCondition::FeatureNotImplemented,
         "Rooms of this network are not configured from here.",
     ))
-}
-
-fn own_disco_info(room: &Room, cx: &Cx<'_>) -> Element {
-    let mut info = crate::model::RoomInfo {
-        password_protected: room.password.is_some(),
-        ..Default::default()
-    };
-    info.occupants = u32::try_from(room.len()).ok();
-    let mut features = features_of(&info);
-    if room.everybody().any(|(_, p)| p.contact.is_some()) {
-        features.retain(|f| *f != "muc_semianonymous");
-        features.push("muc_nonanonymous");
-    }
-    let mut query = disco_info(room.id.as_str(), &features, cx);
-    query.append_child(room_info_form(room));
-    query
-}
-
-fn features_of(info: &crate::model::RoomInfo) -> Vec<&'static str> {
-    vec![
-        "muc_persistent",
-        "muc_semianonymous",
-        if info.hidden { "muc_hidden" } else { "muc_public" },
-        if info.members_only { "muc_membersonly" } else { "muc_open" },
-        if info.moderated { "muc_moderated" } else { "muc_unmoderated" },
-        if info.password_protected {
-            "muc_passwordprotected"
-        } else {
-            "muc_unsecured"
-        },
-    ]
-}
-
-fn disco_info(name: &str, features: &[&str], cx: &Cx<'_>) -> Element {
-    let mut query = element("query", DISCO_INFO, &[]);
-    let name = if name.is_empty() { cx.name() } else { name };
-    query.append_child(element(
-        "identity",
-        DISCO_INFO,
-        &[("category", "conference"), ("type", "text"), ("name", name)],
-    ));
-    let always = [
-        DISCO_INFO,
-        DISCO_ITEMS,
-        MUC,
-        PING,
-        "http://jabber.org/protocol/muc#stable_id",
-        "http://jabber.org/protocol/muc#self-ping-optimization",
-    ];
-    for feature in always.iter().chain(features) {
-        query.append_child(element("feature", DISCO_INFO, &[("var", feature)]));
-    }
-    query
-}
-
-/// The `muc#roominfo` form (XEP-0045 15.5.4).
-fn room_info_form(room: &Room) -> Element {
-    const DATA: &str = xmpp_parsers::ns::DATA_FORMS;
-    let mut form = element("x", DATA, &[("type", "result")]);
-    let mut field = |var: &str, kind: Option<&str>, value: &str| {
-        let mut field = element("field", DATA, &[("var", var)]);
-        if let Some(kind) = kind {
-            crate::xml::set(&mut field, "type", kind);
-        }
-        field.append_child(text_element("value", DATA, value));
-        form.append_child(field);
-    };
-    field("FORM_TYPE", Some("hidden"), "http://jabber.org/protocol/muc#roominfo");
-    field("muc#roominfo_occupants", None, &room.len().to_string());
-    if let Some(subject) = &room.subject {
-        field("muc#roominfo_subject", None, &subject.subject);
-    }
-    form
 }
 
 fn role_named(name: &str) -> Option<Role> {

@@ -1,15 +1,11 @@
 //! What the network reports of rooms.
 
-use xmpp_parsers::message::{Message, MessageType};
-use xmpp_parsers::ns::MUC_USER;
-
 use super::room::{Room, State};
 use super::show::{self, Gone, code};
-use super::{LISTED, Rooms, join, line};
+use super::{LISTED, Rooms, archive, heard, invite, join, line};
 use crate::backend::Event;
-use crate::model::{Chat, Departure, Invitation, LegacyName, Nickname, Occupant, OccupantGone, RoomClosed};
+use crate::model::{Chat, Departure, Nickname, Occupant, OccupantGone, RoomClosed};
 use crate::session::{Cx, Output, StoreRequest};
-use crate::xml::{CONFERENCE, element, text_element};
 
 pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option<Event> {
     match event {
@@ -30,7 +26,10 @@ pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option
                 if room.state == State::Joined {
                     let mut message = show::subject(room, cx);
                     // It changes now; the time of it is for who joins later.
-                    message.payloads.clear();
+                    message.payloads.retain(|p| !p.is("delay", xmpp_parsers::ns::DELAY));
+                    let id = cx.requests.message_id(cx.now);
+                    message.payloads.push(heard::stanza_id(room, cx, id.as_str()));
+                    archive::keep(room, cx, id.as_str(), None, &message);
                     show::message_to_viewers(room, &message, cx);
                 }
             }
@@ -40,18 +39,19 @@ pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option
             list.truncate(LISTED);
             rooms.listed = list;
         }
-        Event::Invited(invitation) => invited(cx, invitation),
-        Event::Message(message) if !matches!(message.chat, Chat::Contact(_)) => line::from_network(rooms, cx, message),
-        Event::Edited(edit) if !matches!(edit.chat, Chat::Contact(_)) => line::edited(rooms, cx, edit),
-        Event::Retracted(retraction) if !matches!(retraction.chat, Chat::Contact(_)) => line::retracted(rooms, cx, retraction),
-        Event::Reacted(reactions) if !matches!(reactions.chat, Chat::Contact(_)) => line::reacted(rooms, cx, reactions),
+        Event::Invited(invitation) => invite::invited(cx, invitation),
+        Event::Message(message) if !matches!(message.chat, Chat::Contact(_)) => heard::line(rooms, cx, message),
+        Event::Edited(edit) if !matches!(edit.chat, Chat::Contact(_)) => heard::edited(rooms, cx, edit),
+        Event::Retracted(retraction) if !matches!(retraction.chat, Chat::Contact(_)) => heard::retracted(rooms, cx, retraction),
+        Event::Reacted(reactions) if !matches!(reactions.chat, Chat::Contact(_)) => heard::reacted(rooms, cx, reactions),
+        Event::Marked(marker) if !matches!(marker.chat, Chat::Contact(_)) => heard::marked(rooms, cx, &marker),
         Event::ChatState {
             chat: Chat::Room(room),
             nickname: Some(nickname),
             state,
         } => {
             if let Some(room) = rooms.by_id(cx, &room) {
-                line::chat_state(room, cx, &nickname, state);
+                heard::chat_state(room, cx, &nickname, state);
             }
         }
         Event::ChatState {
@@ -121,7 +121,7 @@ fn occupant_gone(rooms: &mut Rooms, cx: &mut Cx<'_>, gone: OccupantGone) {
         let me = join::self_present(room);
         let stanza = show::unavailable(room, &me, details, cx);
         show::to_viewers(room, &stanza, cx);
-        if let Some(room) = rooms.rooms.remove(&node) {
+        if let Some(room) = rooms.take_out(cx, &node) {
             line::forget_waiting(&room, cx, None, "You are not in the room any more.");
             cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id)));
         }
@@ -172,34 +172,8 @@ fn room_closed(rooms: &mut Rooms, cx: &mut Cx<'_>, closed: RoomClosed) {
         return;
     }
     let node = room.node.clone();
-    if let Some(room) = rooms.rooms.remove(&node) {
+    if let Some(room) = rooms.take_out(cx, &node) {
         cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id.clone())));
         join::expel(room, cx, &[code::SERVICE_SHUTDOWN], &closed.reason);
     }
-}
-
-/// Somebody invites the user: mediated by the room (XEP-0045 7.8.2), with the direct form beside it (XEP-0249).
-fn invited(cx: &mut Cx<'_>, invitation: Invitation) {
-    let node = cx.names.node_of(&LegacyName::from(&invitation.room), cx.out);
-    let room = jid::BareJid::from_parts(Some(&node), cx.config.transport.domain());
-    let from = invitation.from.as_ref().map(|contact| {
-        let node = cx.names.node_of(&contact.into(), cx.out);
-        jid::BareJid::from_parts(Some(&node), cx.config.transport.domain())
-    });
-    let mut invite = element("invite", MUC_USER, &[("from", from.as_ref().unwrap_or(&room).as_str())]);
-    let mut direct = element("x", CONFERENCE, &[("jid", room.as_str())]);
-    if let Some(reason) = &invitation.reason {
-        invite.append_child(text_element("reason", MUC_USER, reason));
-        crate::xml::set(&mut direct, "reason", reason);
-    }
-    let mut x = element("x", MUC_USER, &[]);
-    x.append_child(invite);
-    if let Some(password) = &invitation.password {
-        x.append_child(text_element("password", MUC_USER, password));
-        crate::xml::set(&mut direct, "password", password);
-    }
-    let mut message = Message::new_with_type(MessageType::Normal, Some(cx.user.clone().into()));
-    message.from = Some(room.into());
-    message.payloads = vec![x, direct];
-    show::say(cx, message);
 }

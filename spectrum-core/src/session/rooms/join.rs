@@ -3,20 +3,29 @@
 use std::time::Duration;
 
 use jid::{NodePart, ResourcePart};
+use minidom::Element;
+use xmpp_parsers::message::Message;
 use xmpp_parsers::muc::Muc;
+use xmpp_parsers::muc::muc::History;
 use xmpp_parsers::ns::MUC;
 use xmpp_parsers::presence::{Presence, Type};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
-use super::room::{Present, Room, State, Viewer};
+use super::archive::Asked;
+use super::occupant_id::OccupantIds;
+use super::room::{Present, Room, State};
 use super::show::{self, Gone, code};
-use super::{RoomRequest, Rooms, admin, is_room_name, line};
+use super::{RoomRequest, Rooms, admin, is_room_name, line, past};
 use crate::backend::{Answer, OpError, OpErrorKind, Outcome, Retry, Verb};
-use crate::model::{Capability, JoinRoom, Nickname, Occupant, RoomId, Secret};
+use crate::model::{Capability, JoinRoom, Nickname, Occupant, RoomId, Secret, Timestamp};
+use crate::session::archive::{ArchivePage, ArchiveQuery, ArchiveRequest, MAX_PAGE};
 use crate::session::pending::Pending;
 use crate::session::{Cx, Output, StoreRequest, StoredRoom};
 use crate::stanza::{Stanza, error, op_error};
+use crate::xml::delay;
 
+/// Lines of before that a resource is told which names no number.
+pub(super) const HISTORY_LINES: u32 = 50;
 /// First pause before a room is joined again; doubled with every failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
@@ -90,7 +99,7 @@ fn enter(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Pres
             (_, Some(muc)) => {
                 room.add_viewer(user.resource, nick, muc.history);
                 if room.state == State::Joined {
-                    show_room(room, cx);
+                    show_room(rooms, cx, user.node);
                 } else if room.viewers.len() == 1 && !room.was_in {
                     // Nobody has been in yet: the latest wish counts.
                     room.nickname = Nickname::from(nick.as_str());
@@ -125,7 +134,8 @@ fn enter(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Pres
     } else {
         let id = RoomId::from(&cx.names.name_of(user.node));
         let password = muc.password.map(Secret::from);
-        let mut room = Room::new(id, user.node.clone(), Nickname::from(nick.as_str()), password);
+        let ids = OccupantIds::new(&rooms.secret, &id, cx.names.mapping());
+        let mut room = Room::new(id, user.node.clone(), Nickname::from(nick.as_str()), password, ids);
         room.add_viewer(user.resource, nick, muc.history);
         begin(&mut room, cx);
         rooms.rooms.insert(user.node.clone(), room);
@@ -186,7 +196,7 @@ fn leave(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Pres
     room.remove_viewer(user.resource);
     line::forget_waiting(room, cx, Some(user.resource), "You have left the room.");
     if room.viewers.is_empty()
-        && let Some(room) = rooms.rooms.remove(user.node)
+        && let Some(room) = rooms.take_out(cx, user.node)
     {
         depart(room, cx);
     }
@@ -210,6 +220,8 @@ pub(super) fn self_present(room: &Room) -> Present {
         presence: crate::model::Presence::ONLINE,
         contact: None,
         avatar: None,
+        stable_id: None,
+        occupant_id: room.occupant_id(&room.nickname),
         confirmed: true,
         unseen: false,
     })
@@ -242,6 +254,8 @@ pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, outco
     let failed = match outcome {
         Ok(Answer::Joined(joined)) => {
             complete(room, cx, joined.nickname);
+            past::begin(rooms, cx, node);
+            show_room(rooms, cx, node);
             return;
         }
         Ok(
@@ -258,7 +272,7 @@ pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, outco
     if again_later(room, cx, &failed) {
         return;
     }
-    let Some(room) = rooms.rooms.remove(node) else { return };
+    let Some(room) = rooms.take_out(cx, node) else { return };
     cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id.clone())));
     if room.was_in {
         expel(room, cx, &[], &failed.text);
@@ -322,7 +336,6 @@ fn complete(room: &mut Room, cx: &mut Cx<'_>, nickname: Nickname) {
         show::to_viewers(room, &stanza, cx);
     }
     room.was_in = true;
-    show_room(room, cx);
     let stored = StoredRoom {
         id: room.id.clone(),
         nickname,
@@ -331,82 +344,120 @@ fn complete(room: &mut Room, cx: &mut Cx<'_>, nickname: Nickname) {
     cx.out.push(Output::Store(StoreRequest::SaveRoom(stored)));
 }
 
-/// Shows the room to every resource that has not been shown it: the others, oneself, history, subject.
-pub(super) fn show_room(room: &mut Room, cx: &mut Cx<'_>) {
+/// Shows the room to every resource that has not been shown it: the others and oneself at once; history and subject as
+/// soon as the archive has told what was said before.
+pub(super) fn show_room(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart) {
+    let Some(room) = rooms.rooms.get_mut(node) else { return };
     let waiting: Vec<ResourcePart> = room.viewers.iter().filter(|v| !v.shown).map(|v| v.resource.clone()).collect();
     for resource in waiting {
-        let to = cx.user.with_resource(&resource);
-        let others: Vec<_> = room
-            .everybody()
-            .filter(|(nickname, _)| !room.is_self(nickname))
-            .map(|(nickname, present)| (nickname.clone(), present.clone()))
-            .collect();
-        let mut open = false;
-        for (nickname, present) in &others {
-            open |= present.contact.is_some();
-            let mut stanza = show::available(room, nickname, present, &[], cx);
-            stanza.to = Some(to.clone().into());
-            show::say(cx, stanza);
-        }
-        let me = self_present(room);
-        let Some(viewer) = room.viewers.iter().find(|v| v.resource == resource) else {
+        let Some(room) = rooms.rooms.get_mut(node) else { return };
+        show_present(room, cx, &resource);
+        let Some(viewer) = room.viewers.iter_mut().find(|v| v.resource == resource) else {
             continue;
         };
-        let mut codes = Vec::with_capacity(3);
-        if open || me.contact.is_some() {
-            codes.push(code::NON_ANONYMOUS);
-        }
-        codes.push(code::SELF);
-        if viewer.asked != me.resource {
-            codes.push(code::NICKNAME_ASSIGNED);
-        }
-        let nickname = room.nickname.clone();
-        let mut stanza = show::available(room, &nickname, &me, &codes, cx);
-        stanza.to = Some(to.clone().into());
-        show::say(cx, stanza);
-        for (_, line) in chosen_history(room, viewer, cx) {
-            let mut line = line.clone();
-            line.to = Some(to.clone().into());
-            show::say(cx, line);
-        }
-        let mut subject = show::subject(room, cx);
-        subject.to = Some(to.into());
-        show::say(cx, subject);
-        if let Some(viewer) = room.viewers.iter_mut().find(|v| v.resource == resource) {
-            viewer.shown = true;
-            viewer.history = None;
+        viewer.shown = true;
+        let wish = viewer.history.take().unwrap_or_default();
+        let joiner = Joiner {
+            resource,
+            max_chars: wish.maxchars,
+        };
+        let Some(query) = history_query(&wish, cx) else {
+            // What is said from now on is news.
+            viewer.heard = true;
+            tell_history(rooms, cx, node, &joiner, &ArchivePage::default());
+            continue;
+        };
+        let request = ArchiveRequest::Page(query);
+        if let Err(Asked::History(joiner)) = past::ask_later(rooms, cx, node, request, Asked::History(joiner)) {
+            tell_history(rooms, cx, node, &joiner, &ArchivePage::default());
         }
     }
 }
 
-/// The part of the history a resource asked for (XEP-0045 7.2.13).
-fn chosen_history<'a>(
-    room: &'a Room,
-    viewer: &Viewer,
-    cx: &Cx<'_>,
-) -> Vec<&'a (crate::model::Timestamp, xmpp_parsers::message::Message)> {
-    let wish = viewer.history.clone().unwrap_or_default();
-    let mut characters = 0;
-    let mut oldest = i64::MIN;
+/// The others, then oneself.
+fn show_present(room: &Room, cx: &mut Cx<'_>, resource: &ResourcePart) {
+    let to = cx.user.with_resource(resource);
+    let mut open = false;
+    for (nickname, present) in room.everybody().filter(|(nickname, _)| !room.is_self(nickname)) {
+        open |= present.contact.is_some();
+        let mut stanza = show::available(room, nickname, present, &[], cx);
+        stanza.to = Some(to.clone().into());
+        show::say(cx, stanza);
+    }
+    let me = self_present(room);
+    let Some(viewer) = room.viewer(resource) else { return };
+    let mut codes = Vec::with_capacity(3);
+    if open || me.contact.is_some() {
+        codes.push(code::NON_ANONYMOUS);
+    }
+    codes.push(code::SELF);
+    if viewer.asked != me.resource {
+        codes.push(code::NICKNAME_ASSIGNED);
+    }
+    let mut stanza = show::available(room, &room.nickname, &me, &codes, cx);
+    stanza.to = Some(to.into());
+    show::say(cx, stanza);
+}
+
+/// A resource that has been shown who is there, and waits for what was said before.
+#[derive(Debug)]
+pub(super) struct Joiner {
+    resource: ResourcePart,
+    max_chars: Option<u32>,
+}
+
+/// What a resource wants to hear of what was said before (XEP-0045 7.2.13); `None`: nothing.
+fn history_query(wish: &History, cx: &Cx<'_>) -> Option<ArchiveQuery> {
+    let mut start = None;
     if let Some(seconds) = wish.seconds {
-        oldest = cx.now.wall.as_millis() - i64::from(seconds) * 1000;
+        start = Some(cx.now.wall.as_millis() - i64::from(seconds) * 1000);
     }
     if let Some(since) = &wish.since {
-        oldest = oldest.max(since.0.timestamp_millis());
+        start = start.max(Some(since.0.timestamp_millis()));
     }
-    let mut lines: Vec<_> = room
-        .history
-        .iter()
-        .rev()
-        .take(wish.maxstanzas.map_or(usize::MAX, |n| n as usize))
-        .take_while(|(at, _)| at.as_millis() >= oldest)
-        .take_while(|(_, line)| {
-            characters += line.bodies.values().map(String::len).sum::<usize>();
-            wish.maxchars.is_none_or(|max| characters <= max as usize)
-        })
-        .collect();
-    lines.reverse();
-    lines
+    let limit = wish.maxstanzas.unwrap_or(HISTORY_LINES).min(MAX_PAGE);
+    (limit > 0 && wish.maxchars != Some(0)).then(|| ArchiveQuery {
+        start: start.map(Timestamp::from_millis),
+        limit,
+        newest: true,
+        ..ArchiveQuery::default()
+    })
+}
+
+/// The archive has told what was said before: history, then the subject. From then on every line is shown.
+pub(super) fn tell_history(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, joiner: &Joiner, page: &ArchivePage) {
+    let Some(room) = rooms.rooms.get_mut(node) else { return };
+    let Some(viewer) = room.viewers.iter_mut().find(|v| v.resource == joiner.resource && v.shown) else {
+        return;
+    };
+    viewer.heard = true;
+    let to = cx.user.with_resource(&joiner.resource);
+    let by = show::room_jid(room, cx);
+    let mut left = joiner.max_chars.map_or(usize::MAX, |max| max as usize);
+    let mut lines = Vec::with_capacity(page.lines.len());
+    for line in page.lines.iter().rev() {
+        let Some(rest) = left.checked_sub(line.stanza.chars().count().min(left.saturating_add(1))) else {
+            break;
+        };
+        left = rest;
+        let element = line.stanza.parse::<Element>().ok();
+        let Some(mut message) = element.and_then(|element| Message::try_from(element).ok()) else {
+            continue;
+        };
+        // A subject of before is no news: the present one follows.
+        if message.bodies.is_empty() && !message.subjects.is_empty() {
+            continue;
+        }
+        message.to = Some(to.clone().into());
+        message.payloads.push(delay(line.at, by.as_str()));
+        lines.push(message);
+    }
+    for line in lines.into_iter().rev() {
+        show::say(cx, line);
+    }
+    let mut subject = show::subject(room, cx);
+    subject.to = Some(to.into());
+    show::say(cx, subject);
 }
 
 /// The user is out: tells every resource that looks, with these codes besides 110, and answers what waits.

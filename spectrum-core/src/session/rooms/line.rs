@@ -1,29 +1,48 @@
-//! What is said in rooms (XEP-0045 7.4, 7.5, 8.1): by the user, who sees it come back once the network has it, and by others.
+//! What the user says in rooms (XEP-0045 7.4, 7.5, 8.1), and about what was said there. It comes back to all of the user's
+//! resources once the network has it, with the id it was sent with and the room's own (XEP-0359).
 
 use std::time::Duration;
 
 use jid::{NodePart, ResourcePart, ResourceRef};
-use minidom::Element;
-use xmpp_parsers::message::{Id, Lang, Message, MessageType};
-use xmpp_parsers::ns::{CHATSTATES, MESSAGE_CORRECT, MUC_USER, OOB, REACTIONS, SID};
+use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::ns::SID;
 use xmpp_parsers::stanza_error::{DefinedCondition, StanzaError};
 
+use super::occupant_id::{self, OCCUPANT_ID};
 use super::room::{Echo, Room, State, WAITING_LINES};
-use super::{RoomRequest, Rooms, admin, show};
-use crate::backend::Verb;
+use super::{RoomRequest, Rooms, admin, archive, heard, invite, moderation, show};
+use crate::backend::{OpError, Outcome, Verb};
 use crate::model::{
-    Capability, Chat, ChatState, ContactId, Edit, IncomingMessage, MessageId, Nickname, Origin, OutgoingMessage, Reactions,
-    Retraction, RoomEcho, RoomId,
+    Capability, Chat, Edit, Marker, MarkerKind, MessageId, Origin, OutgoingMessage, Reactions, Reply, Retraction, RoomEcho,
 };
 use crate::session::Cx;
+use crate::session::conversation::parts::Parts;
+use crate::session::history::{MAX_ID_BYTES, Own};
 use crate::session::outbox::{Bounds, Entry};
-use crate::stanza::{Stanza, error};
-use crate::xml::{body, delay, element, payload, text_element};
+use crate::session::request::envelope;
+use crate::stanza::{Stanza, error, op_error};
+use crate::xml::body;
 
 /// How long a line may take to come back from a backend that shows the user's own lines.
 const ECHO_TIME: Duration = Duration::from_secs(30);
 /// Lines that may be on their way back.
 const ECHOES: usize = 64;
+
+/// Something the user says about an old line, that the network has been asked to say.
+#[derive(Debug)]
+pub(crate) struct SentAbout {
+    node: NodePart,
+    message: Message,
+    /// The line that is taken back.
+    retracts: Option<String>,
+}
+
+impl SentAbout {
+    /// Tells its sender that it did not go out.
+    pub(super) fn refuse(self, cx: &mut Cx<'_>, failed: &OpError) {
+        refuse_with(cx, self.message, op_error(failed));
+    }
+}
 
 pub(super) fn from_user(
     rooms: &mut Rooms,
@@ -37,8 +56,7 @@ pub(super) fn from_user(
         return;
     }
     let Some(room) = rooms.rooms.get_mut(node) else {
-        refuse(cx, message, DefinedCondition::NotAcceptable, "You are not in the room.");
-        return;
+        return invite::without_room(cx, message);
     };
     match (nick, &message.type_) {
         (Some(_), MessageType::Groupchat) => {
@@ -51,50 +69,96 @@ pub(super) fn from_user(
         }
         (Some(nick), _) => private(room, cx, nick, message),
         (None, MessageType::Groupchat) => to_room(room, cx, resource, message),
-        (None, _) => invite(room, cx, message),
+        (None, _) => invite::mediated(room, cx, message),
     }
 }
 
-/// A line or a subject for the room.
-fn to_room(room: &mut Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, message: Message) {
+/// A line, a subject, or something about an old line.
+fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, message: Message) {
     if !resource.is_some_and(|r| room.viewer(r).is_some()) {
         refuse(cx, message, DefinedCondition::NotAcceptable, "You are not in the room.");
         return;
     }
-    let Some(text) = body(&message) else {
-        match message.get_best_subject(vec![""]).map(|(_, subject)| subject.clone()) {
-            Some(subject) if room.state == State::Joined => {
-                if cx.info.capabilities.has(Capability::RoomSubject) {
-                    let verb = Verb::SetSubject {
-                        room: room.id.clone(),
-                        subject,
-                    };
-                    admin::request(cx, verb, RoomRequest::Answer(Box::new(message.into())));
-                } else {
-                    refuse(
-                        cx,
-                        message,
-                        DefinedCondition::FeatureNotImplemented,
-                        "Rooms have no subject on this network.",
-                    );
-                }
-            }
-            Some(_) => refuse(
-                cx,
-                message,
-                DefinedCondition::RecipientUnavailable,
-                "The room is being joined.",
-            ),
-            None => typing(room, cx, &message),
+    let chat = Chat::Room(room.id.clone());
+    let parts = Parts::of(&message);
+    if let Some(line) = parts.retracts {
+        let id = cx.history.for_network_in_room(&chat, line);
+        if cx.outbox.withdraw(&id) {
+            return;
         }
-        return;
-    };
-    if text.is_empty() {
-        return;
+        let retracts = Some(cx.history.for_room(&chat, &id));
+        let verb = Verb::Retract(Retraction {
+            chat,
+            nickname: None,
+            id,
+            reason: None,
+            origin: Origin::Other,
+        });
+        let without = "Lines cannot be taken back on this network.";
+        let about = About {
+            needed: Capability::Retractions,
+            without,
+            verb,
+            retracts,
+        };
+        return say_about(room, cx, message, about);
+    }
+    if let Some((line, emojis)) = &parts.reactions {
+        let verb = Verb::React(Reactions {
+            id: cx.history.for_network_in_room(&chat, line),
+            chat,
+            nickname: None,
+            emojis: emojis.clone(),
+            origin: Origin::Other,
+        });
+        let without = "The network has no reactions.";
+        let about = About {
+            needed: Capability::Reactions,
+            without,
+            verb,
+            retracts: None,
+        };
+        return say_about(room, cx, message, about);
+    }
+    let text = body(&message).unwrap_or_default();
+    if text.is_empty() && parts.attachments.is_empty() {
+        let subject = message.get_best_subject(vec![""]).map(|(_, subject)| subject.clone());
+        return match subject {
+            Some(subject) => set_subject(room, cx, subject, message),
+            None => signs(room, cx, &parts, &message),
+        };
+    }
+    let corrects = parts.replaces.and_then(|id| cx.history.by_client(&chat, id)).cloned();
+    if let Some(own) = corrects.filter(|_| cx.can(Capability::Edits)) {
+        if cx.outbox.waiting(&own.core).is_some() {
+            let text = "The line that this corrects has not gone out yet.";
+            return refuse(cx, message, DefinedCondition::RecipientUnavailable, text);
+        }
+        // The next correction may refer to either id (XEP-0308 3).
+        if let Some(id) = client_id(&message).filter(|id| *own.client != **id) {
+            cx.history.sent(Own {
+                client: id.into(),
+                ..own.clone()
+            });
+        }
+        let verb = Verb::Edit(Edit {
+            chat,
+            nickname: None,
+            id: own.core,
+            body: text.to_owned(),
+            origin: Origin::Other,
+        });
+        let about = About {
+            needed: Capability::Edits,
+            without: "",
+            verb,
+            retracts: None,
+        };
+        return say_about(room, cx, message, about);
     }
     let is_open = room.state == State::Joined && cx.online;
     if is_open || cx.outbox.count_for_room(&room.node) < WAITING_LINES {
-        send(room, cx, Chat::Room(room.id.clone()), message);
+        send(room, cx, chat, message);
     } else {
         refuse(
             cx,
@@ -105,41 +169,101 @@ fn to_room(room: &mut Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, me
     }
 }
 
-/// A chat state of the user's for the room.
-fn typing(room: &Room, cx: &mut Cx<'_>, message: &Message) {
-    if room.state != State::Joined || !cx.info.capabilities.has(Capability::ChatStates) {
+fn client_id(message: &Message) -> Option<&str> {
+    let id = message.id.as_ref().map(|id| id.0.as_str());
+    id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES)
+}
+
+/// How something about an old line is said to the network.
+struct About<'a> {
+    needed: Capability,
+    /// What its sender is told where the network cannot.
+    without: &'a str,
+    verb: Verb,
+    /// The line that it takes back.
+    retracts: Option<String>,
+}
+
+/// Something about an old line: it comes back once the network has it.
+fn say_about(room: &Room, cx: &mut Cx<'_>, message: Message, about: About<'_>) {
+    if !cx.can(about.needed) {
+        return refuse(cx, message, DefinedCondition::FeatureNotImplemented, about.without);
+    }
+    if room.state != State::Joined {
+        let text = "The room is being joined.";
+        return refuse(cx, message, DefinedCondition::RecipientUnavailable, text);
+    }
+    let sent = SentAbout {
+        node: room.node.clone(),
+        message,
+        retracts: about.retracts,
+    };
+    admin::request(cx, about.verb, RoomRequest::About(Box::new(sent)));
+}
+
+fn set_subject(room: &Room, cx: &mut Cx<'_>, subject: String, message: Message) {
+    if !cx.can(Capability::RoomSubject) {
+        let text = "Rooms have no subject on this network.";
+        refuse(cx, message, DefinedCondition::FeatureNotImplemented, text);
+    } else if room.state != State::Joined {
+        let text = "The room is being joined.";
+        refuse(cx, message, DefinedCondition::RecipientUnavailable, text);
+    } else {
+        let verb = Verb::SetSubject {
+            room: room.id.clone(),
+            subject,
+        };
+        let answer = Stanza::Message(envelope(&message));
+        admin::request(cx, verb, RoomRequest::Answer(Box::new(answer)));
+    }
+}
+
+/// What goes with no text: typing and markers. Worth nothing later, so it goes now or not at all.
+fn signs(room: &Room, cx: &mut Cx<'_>, parts: &Parts<'_>, message: &Message) {
+    if room.state != State::Joined {
         return;
     }
-    let state = message
-        .payloads
-        .iter()
-        .filter(|p| p.ns() == CHATSTATES)
-        .find_map(|p| match p.name() {
-            "composing" => Some(ChatState::Composing),
-            "paused" => Some(ChatState::Paused),
-            "active" => Some(ChatState::Active),
-            _ => None,
-        });
-    if let Some(state) = state
-        && cx.requests.len() < cx.config.limits.requests
-    {
-        let verb = Verb::SetChatState {
-            chat: Chat::Room(room.id.clone()),
-            state,
-        };
-        cx.requests.send(verb, crate::session::pending::Pending::Nobody, cx.out);
+    let chat = Chat::Room(room.id.clone());
+    if let Some(line) = parts.displayed {
+        if cx.can(Capability::Markers) {
+            cx.try_ask(Verb::Mark(Marker {
+                id: cx.history.for_network_in_room(&chat, line),
+                chat: chat.clone(),
+                nickname: None,
+                kind: MarkerKind::Displayed,
+                origin: Origin::Other,
+            }));
+        }
+        // So that the user's other resources know what has been read.
+        let message = own(room, cx, message.clone());
+        show::message_to_viewers(room, &message, cx);
+    }
+    if let Some(state) = parts.state.filter(|_| cx.can(Capability::ChatStates)) {
+        cx.try_ask(Verb::SetChatState { chat, state });
     }
 }
 
 /// Puts a line into the outbox, from where it goes once the room is joined.
 fn send(room: &Room, cx: &mut Cx<'_>, chat: Chat, message: Message) {
+    let parts = Parts::of(&message);
+    let id = cx.requests.message_id(cx.now);
+    let own = Own {
+        chat: chat.clone(),
+        core: id.clone(),
+        client: client_id(&message).or(parts.origin_id).unwrap_or(id.as_str()).into(),
+        network: None,
+    };
+    let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|line| Reply {
+        to: cx.history.for_network_in_room(&chat, line),
+        author: None,
+    });
     let outgoing = OutgoingMessage {
         chat,
-        id: cx.requests.message_id(cx.now),
-        body: body(&message).unwrap_or_default().to_owned(),
+        id,
+        body: parts.text(&message, reply.is_some()),
         xhtml: None,
-        attachments: Vec::new(),
-        reply: None,
+        attachments: parts.attachments,
+        reply,
         wants_receipt: false,
     };
     let bounds = Bounds {
@@ -151,13 +275,12 @@ fn send(room: &Room, cx: &mut Cx<'_>, chat: Chat, message: Message) {
         stanza: Box::new(message),
         room: Some(room.node.clone()),
     };
-    if let Err(entry) = cx.outbox.accept(entry, bounds) {
-        refuse(
-            cx,
-            *entry.stanza,
-            DefinedCondition::ResourceConstraint,
-            "Too many messages wait for the network already.",
-        );
+    match cx.outbox.accept(entry, bounds) {
+        Ok(()) => cx.history.sent(own),
+        Err(entry) => {
+            let text = "Too many messages wait for the network already.";
+            refuse(cx, *entry.stanza, DefinedCondition::ResourceConstraint, text);
+        }
     }
 }
 
@@ -200,55 +323,7 @@ fn private(room: &Room, cx: &mut Cx<'_>, nick: &ResourceRef, message: Message) {
     send(room, cx, chat, message);
 }
 
-/// A mediated invitation (XEP-0045 7.8.2): a message to the room that is no line.
-fn invite(room: &Room, cx: &mut Cx<'_>, message: Message) {
-    let invite = payload(&message.payloads, "x", MUC_USER).and_then(|x| x.get_child("invite", MUC_USER));
-    let Some(invite) = invite else {
-        if message.bodies.is_empty() {
-            return;
-        }
-        refuse(
-            cx,
-            message,
-            DefinedCondition::BadRequest,
-            "A message for a room has the type groupchat.",
-        );
-        return;
-    };
-    let contact = invite
-        .attr("to")
-        .and_then(|to| jid::Jid::new(to).ok())
-        .filter(|to| to.domain() == cx.config.transport.domain())
-        .and_then(|to| to.node().map(ToOwned::to_owned));
-    let reason = invite.get_child("reason", MUC_USER).map(Element::text);
-    match contact {
-        Some(_) if !cx.info.capabilities.has(Capability::RoomInvite) => {
-            refuse(
-                cx,
-                message,
-                DefinedCondition::FeatureNotImplemented,
-                "Nobody can be invited to rooms of this network.",
-            );
-        }
-        Some(node) => {
-            let contact = ContactId::from(&cx.names.name_of(&node));
-            let verb = Verb::Invite {
-                room: room.id.clone(),
-                contact,
-                reason,
-            };
-            admin::request(cx, verb, RoomRequest::Answer(Box::new(message.into())));
-        }
-        None => refuse(
-            cx,
-            message,
-            DefinedCondition::ItemNotFound,
-            "Only people of the same network can be invited.",
-        ),
-    }
-}
-
-fn refuse(cx: &mut Cx<'_>, message: Message, condition: DefinedCondition, text: &str) {
+pub(super) fn refuse(cx: &mut Cx<'_>, message: Message, condition: DefinedCondition, text: &str) {
     refuse_with(cx, message, error(condition, text));
 }
 
@@ -286,32 +361,53 @@ pub(super) fn sent(rooms: &mut Rooms, cx: &mut Cx<'_>, entry: Entry, network_id:
         if let Some(id) = network_id {
             room.is_repeated(id);
         }
-        reflect(room, cx, *entry.stanza, network_id);
+        let fits = |id: &&MessageId| !id.as_str().is_empty() && id.as_str().len() <= MAX_ID_BYTES;
+        let id = network_id.filter(fits).unwrap_or(&entry.message.id);
+        reflect(room, cx, *entry.stanza, id);
     }
 }
 
-/// Shows the user's own line to all their resources in the room, with the id it was sent with.
-fn reflect(room: &mut Room, cx: &mut Cx<'_>, mut message: Message, network_id: Option<&MessageId>) {
+/// The backend has said what became of something about an old line.
+pub(super) fn about_outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, about: SentAbout, outcome: Outcome) {
+    if let Err(failed) = outcome {
+        return about.refuse(cx, &failed);
+    }
+    let Some(room) = rooms.rooms.get_mut(&about.node) else {
+        return;
+    };
+    let id = cx.requests.message_id(cx.now);
+    let retraction = client_id(&about.message).unwrap_or(id.as_str()).to_owned();
+    reflect(room, cx, about.message, &id);
+    if let Some(line) = about.retracts {
+        let tombstone = moderation::Tombstone::of_retraction(retraction, cx.now.wall);
+        moderation::bury(rooms, cx, &about.node, &line, tombstone);
+    }
+}
+
+/// Something of the user's as the room says it: without what only the room may say.
+fn own(room: &Room, cx: &Cx<'_>, mut message: Message) -> Message {
     let own = room.resource_of(&room.nickname);
     message.from = Some(show::occupant_jid(room, &own, cx).into());
     message.to = None;
-    let by = show::room_jid(room, cx);
-    message.payloads.retain(|p| !p.is("stanza-id", SID));
-    if let Some(id) = network_id {
-        message
-            .payloads
-            .push(element("stanza-id", SID, &[("id", id.as_str()), ("by", by.as_str())]));
-    }
+    message
+        .payloads
+        .retain(|p| !p.is("stanza-id", SID) && !p.is("occupant-id", OCCUPANT_ID));
+    message.payloads.push(occupant_id::written(&room.occupant_id(&room.nickname)));
+    message
+}
+
+/// Shows the user's own line to all their resources in the room, with the id it was sent with, and keeps it under this one.
+pub(super) fn reflect(room: &mut Room, cx: &mut Cx<'_>, message: Message, id: &MessageId) {
+    let mut message = own(room, cx, message);
+    message.payloads.push(heard::stanza_id(room, cx, id.as_str()));
     show::message_to_viewers(room, &message, cx);
-    let mut kept = message;
-    kept.payloads.push(delay(cx.now.wall, by.as_str()));
-    room.remember(cx.now.wall, kept);
+    archive::keep(room, cx, id.as_str(), None, &message);
 }
 
 /// Shows lines that a backend should have shown and did not.
 pub(super) fn show_overdue(room: &mut Room, cx: &mut Cx<'_>) {
     while let Some(echo) = room.echoes.pop_front_if(|echo| echo.until <= cx.now.mono) {
-        reflect(room, cx, echo.message, None);
+        reflect(room, cx, echo.message, &echo.id);
     }
 }
 
@@ -324,168 +420,4 @@ pub(super) fn forget_waiting(room: &Room, cx: &mut Cx<'_>, resource: Option<&Res
     for entry in cx.outbox.withdraw_where(is_meant) {
         refuse(cx, *entry.stanza, DefinedCondition::RecipientUnavailable, reason);
     }
-}
-
-/// A line of the network.
-pub(super) fn from_network(rooms: &mut Rooms, cx: &mut Cx<'_>, line: IncomingMessage) {
-    let (id, private_with) = match &line.chat {
-        Chat::Room(room) => (room.clone(), None),
-        Chat::Occupant { room, nickname } => (room.clone(), Some(nickname.clone())),
-        Chat::Contact(_) => return,
-    };
-    if let Some(nickname) = private_with {
-        private_from_network(rooms, cx, &id, &nickname, line);
-        return;
-    }
-    let Some(room) = rooms.by_id(cx, &id) else { return };
-    if line.id.as_ref().is_some_and(|id| room.is_repeated(id)) {
-        return;
-    }
-    let own = line.nickname.as_ref().is_some_and(|nickname| room.is_self(nickname));
-    if own
-        && cx.info.room_echo == RoomEcho::Backend
-        && let Some(at) = room
-            .echoes
-            .iter()
-            .position(|echo| echo.body.trim_end() == line.body.trim_end())
-        && let Some(echo) = room.echoes.remove(at)
-    {
-        reflect(room, cx, echo.message, line.id.as_ref());
-        return;
-    }
-    let message = groupchat(room, cx, &line);
-    let at = line.timestamp.unwrap_or(cx.now.wall);
-    if room.state == State::Joined {
-        show::message_to_viewers(room, &message, cx);
-    }
-    let mut kept = message;
-    if line.timestamp.is_none() {
-        kept.payloads.push(delay(at, show::room_jid(room, cx).as_str()));
-    }
-    room.remember(at, kept);
-}
-
-fn groupchat(room: &Room, cx: &mut Cx<'_>, line: &IncomingMessage) -> Message {
-    let by = show::room_jid(room, cx);
-    let mut message = Message::new_with_type(MessageType::Groupchat, None);
-    message.from = Some(match &line.nickname {
-        Some(nickname) => show::occupant_jid(room, &room.resource_of(nickname), cx).into(),
-        None => by.clone().into(),
-    });
-    if let Some(id) = &line.id {
-        message.id = Some(Id(id.as_str().to_owned()));
-        message
-            .payloads
-            .push(element("stanza-id", SID, &[("id", id.as_str()), ("by", by.as_str())]));
-    }
-    message.bodies.insert(Lang::new(), line.body.clone());
-    for attachment in &line.attachments {
-        let mut x = element("x", OOB, &[]);
-        x.append_child(text_element("url", OOB, &attachment.url));
-        if let Some(description) = &attachment.description {
-            x.append_child(text_element("desc", OOB, description));
-        }
-        message.payloads.push(x);
-    }
-    if let Some(at) = line.timestamp {
-        message.payloads.push(delay(at, by.as_str()));
-    }
-    message
-}
-
-/// A private message of an occupant.
-fn private_from_network(rooms: &mut Rooms, cx: &mut Cx<'_>, id: &RoomId, nickname: &Nickname, line: IncomingMessage) {
-    let Some(room) = rooms.by_id(cx, id) else { return };
-    if line.id.as_ref().is_some_and(|id| room.is_repeated(id)) || line.origin == Origin::OwnOtherDevice {
-        return;
-    }
-    let mut message = Message::new_with_type(MessageType::Chat, Some(cx.user.clone().into()));
-    message.from = Some(show::occupant_jid(room, &room.resource_of(nickname), cx).into());
-    message.id = Some(Id(line
-        .id
-        .as_ref()
-        .map_or_else(|| cx.requests.message_id(cx.now), Clone::clone)
-        .as_str()
-        .to_owned()));
-    message.bodies.insert(Lang::new(), line.body);
-    message.payloads.push(Element::builder("x", MUC_USER).build());
-    if let Some(at) = line.timestamp {
-        message.payloads.push(delay(at, show::room_jid(room, cx).as_str()));
-    }
-    // To the resources that look at the room: another one would not know whom it is from.
-    let viewers: Vec<ResourcePart> = room.viewers.iter().map(|v| v.resource.clone()).collect();
-    if viewers.is_empty() {
-        show::say(cx, message);
-        return;
-    }
-    for viewer in viewers {
-        let mut copy = message.clone();
-        copy.to = Some(cx.user.with_resource(&viewer).into());
-        show::say(cx, copy);
-    }
-}
-
-/// A message about an old line, from who wrote that.
-fn about(room: &Room, cx: &mut Cx<'_>, nickname: Option<&Nickname>, payload: Element, text: Option<String>) -> Message {
-    let mut message = Message::new_with_type(MessageType::Groupchat, None);
-    message.from = Some(match nickname {
-        Some(nickname) => show::occupant_jid(room, &room.resource_of(nickname), cx).into(),
-        None => show::room_jid(room, cx).into(),
-    });
-    message.id = Some(Id(cx.requests.message_id(cx.now).as_str().to_owned()));
-    if let Some(text) = text {
-        message.bodies.insert(Lang::new(), text);
-    }
-    message.payloads.push(payload);
-    message
-}
-
-/// XEP-0308.
-pub(super) fn edited(rooms: &mut Rooms, cx: &mut Cx<'_>, edit: Edit) {
-    let Chat::Room(id) = &edit.chat else { return };
-    let Some(room) = rooms.by_id(cx, id) else { return };
-    let replace = element("replace", MESSAGE_CORRECT, &[("id", edit.id.as_str())]);
-    let message = about(room, cx, edit.nickname.as_ref(), replace, Some(edit.body));
-    show::message_to_viewers(room, &message, cx);
-}
-
-/// XEP-0424.
-pub(super) fn retracted(rooms: &mut Rooms, cx: &mut Cx<'_>, retraction: Retraction) {
-    const RETRACT: &str = "urn:xmpp:message-retract:1";
-    const FALLBACK: &str = "urn:xmpp:fallback:0";
-    let Chat::Room(id) = &retraction.chat else { return };
-    let Some(room) = rooms.by_id(cx, id) else { return };
-    let retract = element("retract", RETRACT, &[("id", retraction.id.as_str())]);
-    let text = "This message was retracted.".to_owned();
-    let mut message = about(room, cx, retraction.nickname.as_ref(), retract, Some(text));
-    message.payloads.push(element("fallback", FALLBACK, &[("for", RETRACT)]));
-    show::message_to_viewers(room, &message, cx);
-}
-
-/// XEP-0444.
-pub(super) fn reacted(rooms: &mut Rooms, cx: &mut Cx<'_>, reactions: Reactions) {
-    let Chat::Room(id) = &reactions.chat else { return };
-    let Some(room) = rooms.by_id(cx, id) else { return };
-    let mut set = element("reactions", REACTIONS, &[("id", reactions.id.as_str())]);
-    for emoji in &reactions.emojis {
-        set.append_child(text_element("reaction", REACTIONS, emoji));
-    }
-    let mut message = about(room, cx, reactions.nickname.as_ref(), set, None);
-    message.payloads.push(element("store", crate::xml::HINTS, &[]));
-    show::message_to_viewers(room, &message, cx);
-}
-
-/// XEP-0085 in a room.
-pub(super) fn chat_state(room: &Room, cx: &mut Cx<'_>, nickname: &Nickname, state: ChatState) {
-    if room.state != State::Joined || room.is_self(nickname) {
-        return;
-    }
-    let name = match state {
-        ChatState::Active => "active",
-        ChatState::Composing => "composing",
-        ChatState::Paused => "paused",
-    };
-    let mut message = about(room, cx, Some(nickname), element(name, CHATSTATES, &[]), None);
-    message.payloads.push(element("no-store", crate::xml::HINTS, &[]));
-    show::message_to_viewers(room, &message, cx);
 }

@@ -5,9 +5,17 @@
 //! room has been joined again only the difference is shown.
 
 mod admin;
+mod archive;
 mod event;
+mod heard;
+mod info;
+mod invite;
 mod join;
 mod line;
+mod mam;
+mod moderation;
+mod occupant_id;
+mod past;
 mod room;
 mod show;
 #[cfg(test)]
@@ -22,11 +30,14 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::presence::Presence;
 
 use crate::backend::{Event, Outcome};
-use crate::model::{Chat, LegacyName, MessageId, RoomId, RoomSummary};
+use crate::model::{Capability, Chat, LegacyName, MessageId, RoomId, RoomSummary};
+use crate::session::archive::ArchiveAnswer;
 use crate::session::outbox::Entry;
 use crate::session::{Cx, StoredRoom};
 use crate::stanza::Stanza;
 
+use occupant_id::OccupantIds;
+pub use occupant_id::RoomSecret;
 use room::{Room, State};
 
 /// Rooms of a pushed list that are kept for service discovery.
@@ -39,8 +50,25 @@ pub(crate) enum RoomRequest {
     Join(NodePart),
     /// Nobody waits for it.
     Leave,
+    /// Something about an old line.
+    About(Box<line::SentAbout>),
+    /// A line that a moderator takes away.
+    Moderate(Box<moderation::Moderated>),
+    /// The network's history of a room.
+    Past(NodePart, past::Page),
+    /// What a room is, for this request.
+    Info(NodePart, Box<Stanza>),
     /// A stanza that wants an answer: an IQ gets a result, a message or presence an error only.
     Answer(Box<Stanza>),
+}
+
+/// What is kept of a user's rooms.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) rooms: Vec<StoredRoom>,
+    pub(crate) secret: RoomSecret,
+    /// The store keeps the archives.
+    pub(crate) archive_is_stored: bool,
 }
 
 /// The rooms of one user.
@@ -48,16 +76,27 @@ pub(crate) enum RoomRequest {
 pub(crate) struct Rooms {
     rooms: HashMap<NodePart, Room>,
     listed: Vec<RoomSummary>,
+    /// What ids of occupants are made with.
+    secret: RoomSecret,
+    archive: archive::Archive,
 }
 
 impl Rooms {
-    /// Takes over the rooms of last time: they are joined once the network has accepted the user.
-    pub(crate) fn stored(&mut self, cx: &mut Cx<'_>, rooms: Vec<StoredRoom>) {
+    /// Takes over what is kept of rooms: those of last time are joined once the network has accepted the user.
+    pub(crate) fn stored(&mut self, cx: &mut Cx<'_>, kept: Kept) {
+        let Kept {
+            rooms,
+            secret,
+            archive_is_stored,
+        } = kept;
+        self.secret = secret;
+        self.archive.stored = archive_is_stored;
         for stored in rooms.into_iter().take(cx.config.limits.rooms) {
             let node = cx.names.node_of(&LegacyName::from(&stored.id), cx.out);
+            let ids = OccupantIds::new(&self.secret, &stored.id, cx.names.mapping());
             self.rooms
                 .entry(node.clone())
-                .or_insert_with(|| Room::new(stored.id, node, stored.nickname, stored.password));
+                .or_insert_with(|| Room::new(stored.id, node, stored.nickname, stored.password, ids));
         }
     }
 
@@ -107,6 +146,11 @@ impl Rooms {
         line::from_user(self, cx, resource, node, nick, message);
     }
 
+    /// A message of the user's to a contact; true if it was an invitation to a room.
+    pub(crate) fn invitation(&self, cx: &mut Cx<'_>, contact: &NodePart, message: &Message) -> bool {
+        invite::direct(self, cx, contact, message)
+    }
+
     /// An IQ of the user's to a room or an occupant; gives back what is nothing special to rooms.
     pub(crate) fn iq(
         &mut self,
@@ -129,6 +173,10 @@ impl Rooms {
         match request {
             RoomRequest::Join(node) => join::outcome(self, cx, &node, outcome),
             RoomRequest::Leave => {}
+            RoomRequest::About(about) => line::about_outcome(self, cx, *about, outcome),
+            RoomRequest::Moderate(moderated) => moderation::outcome(self, cx, *moderated, outcome),
+            RoomRequest::Past(node, page) => past::outcome(self, cx, &node, page, outcome),
+            RoomRequest::Info(node, iq) => info::outcome(self, cx, &node, &iq, outcome),
             RoomRequest::Answer(stanza) => admin::answer(cx, &stanza, outcome),
         }
     }
@@ -160,9 +208,18 @@ impl Rooms {
         }
     }
 
+    /// The store has answered a question about an archive.
+    pub(crate) fn archive_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: Result<ArchiveAnswer, String>) {
+        archive::stored_answer(self, cx, request, answer);
+    }
+
     /// The network has accepted the user: rooms are joined, for the first time or again.
     pub(crate) fn logged_in(&mut self, cx: &mut Cx<'_>) {
         for room in self.rooms.values_mut() {
+            if room.len() == 0 {
+                // What the network takes for one name is known only now.
+                room.ids = OccupantIds::new(&self.secret, &room.id, cx.names.mapping());
+            }
             join::begin(room, cx);
         }
     }
@@ -194,7 +251,15 @@ impl Rooms {
 
     /// The session ends: everybody who looks is told, and what waits is answered.
     pub(crate) fn close(&mut self, cx: &mut Cx<'_>, reason: &str) {
-        for (_, room) in self.rooms.drain() {
+        for (_, mut room) in std::mem::take(&mut self.rooms) {
+            self.archive.finish(&mut room, cx);
+            for (_, asked) in room.past.take_waiting() {
+                match asked {
+                    archive::Asked::Page(page) => mam::failed(cx, &page.iq, reason),
+                    archive::Asked::Ends(iq) => mam::failed(cx, &iq, reason),
+                    archive::Asked::History(_) | archive::Asked::CatchUp | archive::Asked::Tombstone(_) => {}
+                }
+            }
             join::expel(room, cx, &[show::code::SERVICE_SHUTDOWN], reason);
         }
         self.listed = Vec::new();
@@ -209,7 +274,10 @@ impl Rooms {
                     State::Lost { again_at } => again_at,
                     State::Waiting | State::Joining | State::Joined => None,
                 };
-                again.into_iter().chain(room.echoes.front().map(|e| e.until))
+                again
+                    .into_iter()
+                    .chain(room.echoes.front().map(|e| e.until))
+                    .chain(room.unsaved.due())
             })
             .min()
     }
@@ -224,7 +292,25 @@ impl Rooms {
                 join::begin(room, cx);
             }
             line::show_overdue(room, cx);
+            if room.unsaved.due().is_some_and(|due| due <= cx.now.mono) {
+                self.archive.flush(room, cx);
+            }
         }
+    }
+
+    /// Takes a room out: what has been said in it is kept, and who waits for its past hears of what there is.
+    fn take_out(&mut self, cx: &mut Cx<'_>, node: &NodePart) -> Option<Room> {
+        let mut room = self.rooms.remove(node)?;
+        self.archive.finish(&mut room, cx);
+        for (request, asked) in room.past.take_waiting() {
+            archive::ask(self, cx, node, request, asked);
+        }
+        Some(room)
+    }
+
+    /// Whether the network has nothing older than the archive of a room, as far as anybody can tell.
+    fn knows_start(&self, node: &NodePart, cx: &Cx<'_>) -> bool {
+        !cx.can(Capability::History) || self.rooms.get(node).is_none_or(|room| room.past.start_reached())
     }
 
     /// The room of a legacy id, in any case the network thinks equal.

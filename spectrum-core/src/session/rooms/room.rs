@@ -1,4 +1,4 @@
-//! One room the user is in or wants into: who is there, which of the user's resources look at it, what was said lately.
+//! One room the user is in or wants into: who is there, which of the user's resources look at it, what is on its way.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -7,14 +7,13 @@ use jid::{NodePart, ResourcePart, ResourceRef};
 use xmpp_parsers::message::Message;
 use xmpp_parsers::muc::muc::History;
 
+use super::archive::Unsaved;
+use super::occupant_id::OccupantIds;
+use super::past::Past;
 use crate::model::{
-    Affiliation, AvatarHash, ContactId, MessageId, Nickname, Occupant, Presence, Role, RoomId, RoomSubject, Secret, Timestamp,
+    Affiliation, AvatarHash, ContactId, MessageId, Nickname, Occupant, Presence, Role, RoomId, RoomSubject, Secret,
 };
 
-/// Lines kept for who joins later.
-pub(super) const HISTORY_LINES: usize = 50;
-/// Their bytes.
-pub(super) const HISTORY_BYTES: usize = 64 * 1024;
 /// Lines of the user that wait for the room to be joined again.
 pub(super) const WAITING_LINES: usize = 20;
 /// Ids of messages remembered, to drop repeated ones.
@@ -46,8 +45,10 @@ pub(super) struct Viewer {
     pub(super) asked: ResourcePart,
     /// What it wants to hear of before.
     pub(super) history: Option<History>,
-    /// Whether it has been shown the room.
+    /// Whether it has been shown who is there.
     pub(super) shown: bool,
+    /// Whether it has been told what was said before: from then on it hears every line.
+    pub(super) heard: bool,
 }
 
 /// Somebody in the room.
@@ -60,6 +61,9 @@ pub(super) struct Present {
     pub(super) presence: Presence,
     pub(super) contact: Option<ContactId>,
     pub(super) avatar: Option<AvatarHash>,
+    pub(super) stable_id: Option<Box<str>>,
+    /// XEP-0421.
+    pub(super) occupant_id: Box<str>,
     /// Reported since the last join: who is not, has left in between.
     pub(super) confirmed: bool,
     /// Not shown yet to who has been looking since before the join.
@@ -89,8 +93,11 @@ pub(super) struct Room {
     present: HashMap<Nickname, Present>,
     taken: HashMap<ResourcePart, Nickname>,
     pub(super) subject: Option<RoomSubject>,
-    pub(super) history: VecDeque<(Timestamp, Message)>,
-    history_bytes: usize,
+    /// What has been said and is not in the archive yet.
+    pub(super) unsaved: Unsaved,
+    /// What the network still has to tell of what was said before.
+    pub(super) past: Past,
+    pub(super) ids: OccupantIds,
     pub(super) echoes: VecDeque<Echo>,
     seen: VecDeque<MessageId>,
     /// Joins that failed in a row.
@@ -100,7 +107,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(id: RoomId, node: NodePart, nickname: Nickname, password: Option<Secret>) -> Self {
+    pub(super) fn new(id: RoomId, node: NodePart, nickname: Nickname, password: Option<Secret>, ids: OccupantIds) -> Self {
         Self {
             id,
             node,
@@ -111,8 +118,9 @@ impl Room {
             present: HashMap::new(),
             taken: HashMap::new(),
             subject: None,
-            history: VecDeque::new(),
-            history_bytes: 0,
+            unsaved: Unsaved::default(),
+            past: Past::default(),
+            ids,
             echoes: VecDeque::new(),
             seen: VecDeque::new(),
             failures: 0,
@@ -132,6 +140,7 @@ impl Room {
             asked: asked.clone(),
             history,
             shown: false,
+            heard: false,
         });
     }
 
@@ -186,6 +195,10 @@ impl Room {
             if occupant.avatar.is_some() {
                 present.avatar = occupant.avatar;
             }
+            if occupant.stable_id.is_some() && occupant.stable_id.as_deref() != present.stable_id.as_deref() {
+                present.occupant_id = self.ids.id(occupant.stable_id.as_deref(), &occupant.nickname);
+                present.stable_id = occupant.stable_id.map(Into::into);
+            }
             present.confirmed = true;
             return Present {
                 confirmed: true,
@@ -196,6 +209,7 @@ impl Room {
             return false;
         }
         let resource = self.free_resource(&occupant.nickname);
+        let occupant_id = self.ids.id(occupant.stable_id.as_deref(), &occupant.nickname);
         self.taken.insert(resource.clone(), occupant.nickname.clone());
         self.present.insert(
             occupant.nickname,
@@ -206,6 +220,8 @@ impl Room {
                 presence: occupant.presence,
                 contact: occupant.contact,
                 avatar: occupant.avatar,
+                stable_id: occupant.stable_id.map(Into::into),
+                occupant_id,
                 confirmed: true,
                 unseen: false,
             },
@@ -224,11 +240,14 @@ impl Room {
     pub(super) fn rename(&mut self, old: &Nickname, new: &Nickname) -> Option<Present> {
         let before = self.remove(old)?;
         let resource = self.free_resource(new);
+        // Without an id of the network's the nickname is the person: who takes the old one over must not be taken for them.
+        let occupant_id = self.ids.id(before.stable_id.as_deref(), new);
         self.taken.insert(resource.clone(), new.clone());
         self.present.insert(
             new.clone(),
             Present {
                 resource,
+                occupant_id,
                 ..before.clone()
             },
         );
@@ -288,14 +307,11 @@ impl Room {
             .unwrap_or(wanted)
     }
 
-    /// Keeps a line for who joins later.
-    pub(super) fn remember(&mut self, at: Timestamp, message: Message) {
-        self.history_bytes += line_bytes(&message);
-        self.history.push_back((at, message));
-        while self.history.len() > HISTORY_LINES || self.history_bytes > HISTORY_BYTES {
-            let Some((_, oldest)) = self.history.pop_front() else { return };
-            self.history_bytes -= line_bytes(&oldest);
-        }
+    /// The id (XEP-0421) of whoever has this nickname, whether or not they are there.
+    pub(super) fn occupant_id(&self, nickname: &Nickname) -> Box<str> {
+        self.present
+            .get(nickname)
+            .map_or_else(|| self.ids.id(None, nickname), |present| present.occupant_id.clone())
     }
 
     /// Whether this message has been seen before; remembers it if not.
@@ -309,10 +325,6 @@ impl Room {
         self.seen.push_back(id.clone());
         false
     }
-}
-
-fn line_bytes(message: &Message) -> usize {
-    256 + message.bodies.values().map(String::len).sum::<usize>()
 }
 
 /// A nickname as a resource (RFC 7622 3.4). What a resource may not contain is replaced; an empty one becomes a dot.
@@ -348,11 +360,14 @@ fn is_private_use(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::occupant_id::RoomSecret;
     use super::*;
+    use crate::model::CaseMapping;
 
     fn room() -> Room {
         let node = NodePart::new("#r").expect("a node").into_owned();
-        Room::new("#r".into(), node, "me".into(), None)
+        let ids = OccupantIds::new(&RoomSecret::default(), &"#r".into(), CaseMapping::Unicode);
+        Room::new("#r".into(), node, "me".into(), None, ids)
     }
 
     #[test]
@@ -377,14 +392,26 @@ mod tests {
     }
 
     #[test]
-    fn history_is_bounded_in_lines_and_bytes() {
+    fn who_takes_over_a_nickname_is_not_taken_for_who_had_it() {
         let mut room = room();
-        for _ in 0..200 {
-            let mut message = Message::groupchat(None);
-            message.bodies.insert(String::new().into(), "x".repeat(4000));
-            room.remember(Timestamp::from_millis(0), message);
-        }
-        assert!(room.history.len() <= HISTORY_LINES && room.history_bytes <= HISTORY_BYTES);
+        room.put(Occupant::new("#r".into(), "a"));
+        let a = room.occupant_id(&"a".into());
+        room.rename(&"a".into(), &"b".into());
+        room.put(Occupant::new("#r".into(), "a"));
+        assert_eq!(
+            room.occupant_id(&"a".into()),
+            a,
+            "the nickname is all that the network tells of somebody"
+        );
+        assert_ne!(room.occupant_id(&"b".into()), a);
+        let known = Occupant {
+            stable_id: Some("U1".to_owned()),
+            ..Occupant::new("#r".into(), "c")
+        };
+        assert!(room.put(known));
+        let c = room.occupant_id(&"c".into());
+        room.rename(&"c".into(), &"d".into());
+        assert_eq!(room.occupant_id(&"d".into()), c);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use xmpp_parsers::ns::{MUC, MUC_USER, VCARD_UPDATE};
 use xmpp_parsers::presence::{Presence as XmppPresence, Show, Type};
 use xmpp_parsers::stanza_error::StanzaError;
 
+use super::occupant_id;
 use super::room::{Present, Room};
 use crate::face::UserOut;
 use crate::model::{Affiliation, Availability, Nickname, Presence, Role};
@@ -105,6 +106,7 @@ pub(super) fn available(room: &Room, nickname: &Nickname, present: &Present, cod
     }
     let item = item(room, nickname, present, MUC_USER, cx);
     stanza.payloads.push(x_user(item, codes));
+    stanza.payloads.push(occupant_id::written(&present.occupant_id));
     stanza
 }
 
@@ -146,6 +148,7 @@ pub(super) fn unavailable(room: &Room, present: &Present, gone: Gone<'_>, cx: &C
         stanza.set_status("", reason);
     }
     stanza.payloads.push(x_user(item, gone.codes));
+    stanza.payloads.push(occupant_id::written(&present.occupant_id));
     stanza
 }
 
@@ -174,7 +177,9 @@ pub(super) fn subject(room: &Room, cx: &Cx<'_>) -> Message {
     let mut from = Jid::from(room_jid(room, cx));
     if let Some(subject) = &room.subject {
         if let Some(by) = &subject.by {
-            from = occupant_jid(room, &room.resource_of(&by.as_str().into()), cx).into();
+            let nickname = by.as_str().into();
+            from = occupant_jid(room, &room.resource_of(&nickname), cx).into();
+            message.payloads.push(occupant_id::written(&room.occupant_id(&nickname)));
         }
         message.subjects.insert(Lang::new(), subject.subject.clone());
         if let Some(at) = subject.timestamp {
@@ -187,9 +192,9 @@ pub(super) fn subject(room: &Room, cx: &Cx<'_>) -> Message {
     message
 }
 
-/// Sends a message to all resources that have been shown the room.
+/// Sends a message to all resources that have been told what was said before it.
 pub(super) fn message_to_viewers(room: &Room, message: &Message, cx: &mut Cx<'_>) {
-    for viewer in room.viewers.iter().filter(|v| v.shown) {
+    for viewer in room.viewers.iter().filter(|v| v.heard) {
         let mut copy = message.clone();
         copy.to = Some(cx.user.with_resource(&viewer.resource).into());
         say(cx, copy);

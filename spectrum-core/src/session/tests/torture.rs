@@ -260,6 +260,7 @@ fn run(face: FaceTraits, steps: Vec<Step>) {
         requests: 6,
         held_messages: 3,
         held_bytes: 4_000,
+        ..SessionLimits::default()
     };
     let mut info = info_without(&[Capability::IdempotentSend]);
     info.room_prefixes = "#".to_owned();

@@ -1,5 +1,6 @@
 //! The store on SQLite and PostgreSQL: one text of SQL for both. Owns one writing and four reading connections.
 
+mod archive;
 mod open;
 mod schema;
 mod secret;
@@ -14,8 +15,9 @@ use sqlx::{PgPool, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::{AvatarHash, ContactId, LegacyName, Nickname, RoomId, Subscription, Timestamp, UserKey};
+use crate::session::archive::{ArchiveAnswer, ArchiveChange, ArchiveRequest};
 use crate::store::error::from_sqlx;
-use crate::store::record::check_text;
+use crate::store::record::{check_archive, check_text};
 use crate::store::seal::{Keyring, Place};
 use crate::store::{
     ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store,
@@ -38,6 +40,7 @@ struct Inner {
     write: Pool,
     keyring: Keyring,
     instance: String,
+    room_secret: [u8; 32],
     /// The database in words an operator knows: never the URL, which may hold a password.
     place: String,
 }
@@ -388,6 +391,29 @@ impl Store for SqlStore {
             grants: grants.map(str::to_owned),
         };
         self.write(write).await.map(drop)
+    }
+
+    async fn room_secret(&self) -> Result<[u8; 32], StoreError> {
+        Ok(self.inner.room_secret)
+    }
+
+    async fn change_archive(&self, user: &UserKey, room: &str, change: ArchiveChange) -> Result<bool, StoreError> {
+        check_text("user", user.as_str())?;
+        check_archive(room, &change)?;
+        let write = Write::ChangeArchive {
+            user: user.clone(),
+            room: room.to_owned(),
+            change,
+        };
+        self.write(write).await
+    }
+
+    async fn ask_archive(&self, user: &UserKey, room: &str, what: &ArchiveRequest) -> Result<ArchiveAnswer, StoreError> {
+        archive::ask(&self.inner.read, user, room, what).await.map_err(self.failed())
+    }
+
+    async fn expire_archives(&self, oldest: Timestamp) -> Result<bool, StoreError> {
+        self.write(Write::ExpireArchives(oldest)).await
     }
 
     async fn close(&self) {

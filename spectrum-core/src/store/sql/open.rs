@@ -15,7 +15,7 @@ use crate::store::seal::{KeyFile, Keyring};
 use crate::store::sql::schema::{self, Dialect};
 use crate::store::sql::writer::{Tx, in_tx};
 use crate::store::sql::{Inner, Pool, SqlStore, on, statement as sql};
-use crate::store::{StoreError, StoreOptions};
+use crate::store::{StoreError, StoreOptions, random_secret};
 
 /// Connections for reads; a fifth reader waits for one of them.
 const READERS: u32 = 4;
@@ -35,10 +35,11 @@ impl SqlStore {
         let (read, write, place, dialect) = connect(&options.url).await?;
         let prepared = prepare(&write, &place, dialect, options).await;
         match prepared {
-            Ok(keyring) => Ok(Self::start(Inner {
+            Ok((keyring, room_secret)) => Ok(Self::start(Inner {
                 read,
                 write,
                 keyring,
+                room_secret,
                 instance: options.instance.clone(),
                 place,
             })),
@@ -170,7 +171,7 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-async fn prepare(pool: &Pool, place: &str, dialect: Dialect, options: &StoreOptions) -> Result<Keyring, StoreError> {
+async fn prepare(pool: &Pool, place: &str, dialect: Dialect, options: &StoreOptions) -> Result<(Keyring, [u8; 32]), StoreError> {
     let failed = |error| from_sqlx(error, place);
     let migrator = schema::migrator(dialect);
     on!(pool, pool => migrator.run(pool).await).map_err(|error| migrating(error, place))?;
@@ -220,12 +221,21 @@ async fn prepare(pool: &Pool, place: &str, dialect: Dialect, options: &StoreOpti
             .await
             .map_err(failed)?;
     }
+    let known = meta(&mut tx, "room_secret").await.map_err(failed)?;
+    let room_secret = match known.and_then(|bytes| bytes.try_into().ok()) {
+        Some(secret) => secret,
+        None => {
+            let fresh = random_secret()?;
+            save_meta(&mut tx, "room_secret", &fresh).await.map_err(failed)?;
+            fresh
+        }
+    };
     let is_rotated = canary.is_some_and(|canary| !keyring.is_current(&canary));
     tx.commit().await.map_err(failed)?;
     if is_rotated {
         rewrap(pool, place, &keyring, &options.instance).await?;
     }
-    Ok(keyring)
+    Ok((keyring, room_secret))
 }
 
 /// Wraps every data key that an older key wrapped with the current one, then the canary: a crash in between is made good

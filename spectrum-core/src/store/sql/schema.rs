@@ -76,8 +76,30 @@ macro_rules! first {
     };
 }
 
+/// What was said in rooms. A page is read along the index; the primary key finds lines by their ids.
+macro_rules! archive {
+    ($text:literal) => {
+        concat!(
+            "CREATE TABLE archive (user_jid ",
+            $text,
+            " NOT NULL, room ",
+            $text,
+            " NOT NULL, line ",
+            $text,
+            " NOT NULL, said BIGINT NOT NULL, place BIGINT NOT NULL, stanza ",
+            $text,
+            " NOT NULL, PRIMARY KEY (user_jid, room, line));\n",
+            "CREATE INDEX archive_in_order ON archive (user_jid, room, said, place);\n",
+            "CREATE INDEX archive_by_age ON archive (said);\n",
+        )
+    };
+}
+
 /// Description, for SQLite, for PostgreSQL. The position is the version, counted from 1.
-const MIGRATIONS: &[(&str, &str, &str)] = &[("first", first!("TEXT", "BLOB"), first!("TEXT COLLATE \"C\"", "BYTEA"))];
+const MIGRATIONS: &[(&str, &str, &str)] = &[
+    ("first", first!("TEXT", "BLOB"), first!("TEXT COLLATE \"C\"", "BYTEA")),
+    ("archive", archive!("TEXT"), archive!("TEXT COLLATE \"C\"")),
+];
 
 /// Which database's words.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,8 +145,8 @@ mod tests {
                 .map(|migration| checksum(&migration.checksum))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(sums(Dialect::Sqlite), ["095ac9496e29559d"]);
-        assert_eq!(sums(Dialect::Postgres), ["14bfdab57a4d2f92"]);
+        assert_eq!(sums(Dialect::Sqlite), ["095ac9496e29559d", "76e2a8f8b0048061"]);
+        assert_eq!(sums(Dialect::Postgres), ["14bfdab57a4d2f92", "030f31ca65617212"]);
     }
 
     fn checksum(bytes: &[u8]) -> String {

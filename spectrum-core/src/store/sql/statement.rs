@@ -67,6 +67,26 @@ pub(super) const SAVE_GRANTS: &str = "INSERT INTO grants (domain, grants) VALUES
      ON CONFLICT (domain) DO UPDATE SET grants = excluded.grants";
 pub(super) const REMOVE_GRANTS: &str = "DELETE FROM grants WHERE domain = $1";
 
+pub(super) const APPEND_ARCHIVE: &str = "INSERT INTO archive (user_jid, room, line, said, place, stanza) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_jid, room, line) DO NOTHING";
+pub(super) const REPLACE_ARCHIVED: &str = "UPDATE archive SET stanza = $4 WHERE user_jid = $1 AND room = $2 AND line = $3";
+pub(super) const ARCHIVED: &str = "SELECT line, said, place, stanza FROM archive \
+     WHERE user_jid = $1 AND room = $2 AND line = $3";
+/// The bounds are always there, at their widest where nothing is asked: one statement serves all queries.
+pub(super) const ARCHIVE_OLDEST: &str = "SELECT line, said, place, stanza FROM archive WHERE user_jid = $1 AND room = $2 \
+     AND said >= $3 AND said <= $4 AND (said, place) > ($5, $6) AND (said, place) < ($7, $8) \
+     ORDER BY said, place LIMIT $9";
+pub(super) const ARCHIVE_NEWEST: &str = "SELECT line, said, place, stanza FROM archive WHERE user_jid = $1 AND room = $2 \
+     AND said >= $3 AND said <= $4 AND (said, place) > ($5, $6) AND (said, place) < ($7, $8) \
+     ORDER BY said DESC, place DESC LIMIT $9";
+pub(super) const COUNT_ARCHIVE: &str = "SELECT COUNT(*) FROM archive WHERE user_jid = $1 AND room = $2 \
+     AND said >= $3 AND said <= $4 AND (said, place) > ($5, $6) AND (said, place) < ($7, $8)";
+/// The inner query finds the newest line that is one too many, if there is one.
+pub(super) const TRIM_ARCHIVE: &str = "DELETE FROM archive WHERE user_jid = $1 AND room = $2 AND (said < $3 OR (said, place) <= \
+     (SELECT said, place FROM archive WHERE user_jid = $1 AND room = $2 ORDER BY said DESC, place DESC LIMIT 1 OFFSET $4))";
+pub(super) const EXPIRE_ARCHIVES: &str = "DELETE FROM archive WHERE said < $1";
+pub(super) const REMOVE_ARCHIVES: &str = "DELETE FROM archive WHERE user_jid = $1";
+
 /// All of the above, so that a test can have each database take them.
 #[cfg(test)]
 pub(super) const ALL: &[&str] = &[
@@ -109,4 +129,13 @@ pub(super) const ALL: &[&str] = &[
     GRANTS,
     SAVE_GRANTS,
     REMOVE_GRANTS,
+    APPEND_ARCHIVE,
+    REPLACE_ARCHIVED,
+    ARCHIVED,
+    ARCHIVE_OLDEST,
+    ARCHIVE_NEWEST,
+    COUNT_ARCHIVE,
+    TRIM_ARCHIVE,
+    EXPIRE_ARCHIVES,
+    REMOVE_ARCHIVES,
 ];

@@ -10,10 +10,11 @@ use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::{Subscription, Timestamp, UserKey};
+use crate::session::archive::ArchiveChange;
 use crate::store::error::from_sqlx;
 use crate::store::seal::{Place, SealKey};
 use crate::store::sql::secret::{encode_secret, encode_text};
-use crate::store::sql::{Inner, Pool, statement as sql};
+use crate::store::sql::{Inner, Pool, archive, statement as sql};
 use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, RosterEntry, RosterState, StoreError};
 
 /// Writes that may wait. When it is full, whoever writes waits: sessions may, readers of sockets never write.
@@ -73,6 +74,12 @@ pub(super) enum Write {
         domain: String,
         grants: Option<String>,
     },
+    ChangeArchive {
+        user: UserKey,
+        room: String,
+        change: ArchiveChange,
+    },
+    ExpireArchives(Timestamp),
 }
 
 /// An open transaction on either database.
@@ -222,6 +229,7 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
                 sql::REMOVE_ROSTER,
                 sql::REMOVE_ROOMS,
                 sql::REMOVE_PREFERENCES,
+                sql::REMOVE_ARCHIVES,
                 sql::REMOVE_DATA_KEY,
             ] {
                 in_tx!(tx, c => sqlx::query(statement).bind(user.as_str()).execute(c).await.map(|_| ())).map_err(failed)?;
@@ -293,6 +301,12 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             .map(|done| done.rows_affected())),
         Write::SaveGrants { domain, grants: None } => in_tx!(tx, c => sqlx::query(sql::REMOVE_GRANTS)
             .bind(domain)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())),
+        Write::ChangeArchive { user, room, change } => archive::change(tx, user, room, change).await,
+        Write::ExpireArchives(oldest) => in_tx!(tx, c => sqlx::query(sql::EXPIRE_ARCHIVES)
+            .bind(oldest.as_millis())
             .execute(c)
             .await
             .map(|done| done.rows_affected())),

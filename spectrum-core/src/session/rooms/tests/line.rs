@@ -46,7 +46,10 @@ fn a_backend_that_shows_own_lines_is_not_echoed_twice() {
     ));
     assert_eq!(
         stage.seen(),
-        ["<message from='#r@net.example/me' id='x1' to='u@example/laptop' type='groupchat'><body>hello</body></message>"]
+        [
+            "<message from='#r@net.example/me' id='x1' to='u@example/laptop' type='groupchat'><body>hello</body>\
+         <stanza-id xmlns='urn:xmpp:sid:0' by='#r@net.example' id='ID'/></message>"
+        ]
     );
     // One that it forgets is shown after a while.
     stage.user(
@@ -54,10 +57,13 @@ fn a_backend_that_shows_own_lines_is_not_echoed_twice() {
         "<message to='#r@net.example' type='groupchat' id='x2'><body>lost</body></message>",
     );
     stage.verbs();
-    stage.now.mono = stage.rooms.next_deadline().unwrap();
-    stage.with(Rooms::tick);
-    assert_eq!(stage.seen().len(), 1);
-    assert_eq!(stage.rooms.next_deadline(), None);
+    let mut seen = 0;
+    while let Some(due) = stage.rooms.next_deadline() {
+        stage.now.mono = due;
+        stage.with(Rooms::tick);
+        seen += stage.seen().len();
+    }
+    assert_eq!(seen, 1);
 }
 
 #[test]
