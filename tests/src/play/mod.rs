@@ -41,7 +41,7 @@ use minidom::Element;
 pub use matching::{Names, matches};
 pub use script::{Action, Mode, Play, Statement};
 pub use stage::{Person, Stage};
-pub use stages::{GatewayStage, ServerStage, native_echo, spectrum2_echo};
+pub use stages::{GatewayStage, ServerStage, native_demo, native_echo, spectrum2_echo};
 
 use crate::xmpp::{element, text};
 use crate::{Failure, Outcome};

@@ -182,7 +182,15 @@ pub fn native_echo() -> Outcome<String> {
     ))
 }
 
-/// The same network in Python, over Spectrum 2's protocol. It writes what it is told to `log`. `wrapper` comes before its
+/// The same with the demo network.
+///
+/// # Errors
+/// If it is not built.
+pub fn native_demo() -> Outcome<String> {
+    Ok(format!("[backend]\ncommand = [\"{}\"]\n", built("spectrum-demo")?.display()))
+}
+
+/// The echo network in Python, over Spectrum 2's protocol. It writes what it is told to `log`. `wrapper` comes before its
 /// command.
 pub fn spectrum2_echo(wrapper: &[&str], log: &Path) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends/spectrum2_echo.py");
