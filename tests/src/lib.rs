@@ -12,6 +12,7 @@ pub mod load;
 pub mod peers;
 pub mod play;
 pub mod programs;
+pub mod rooms;
 pub mod scene;
 pub mod xmpp;
 

@@ -438,6 +438,8 @@ pub async fn conversation(client: &mut Foreign, carol: &mut Irc) {
         .expect("carol's nick again", |s| is_presence(s, "#tests@irc.localhost/carol", None))
         .await;
 
+    crate::rooms::everything_of_an_archive(client, carol).await;
+
     // A kick, and back in.
     carol.send(&format!("KICK {CHANNEL} alice :out you go")).await;
     let kicked = client

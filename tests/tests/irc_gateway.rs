@@ -7,6 +7,7 @@ use std::time::Duration;
 use spectrum_tests::clients::{Foreign, Library};
 use spectrum_tests::irc::Irc;
 use spectrum_tests::peers::{Inspircd, Ngircd, Process, Signal, needed, wait_until};
+use spectrum_tests::rooms::as_slixmpp_asks;
 use spectrum_tests::scene::{
     CHANNEL, Gateway, NICK, Network, ROOM, TRANSPORT, body, conversation, every_message_has_a_fate, is_groupchat, is_presence,
     join, online, register,
@@ -41,6 +42,7 @@ async fn everything_of_irc_through_prosody_and_ngircd() {
         return;
     };
     conversation(&mut alice, &mut carol).await;
+    as_slixmpp_asks(&mut alice).await;
     // The registration ends, and with it the login.
     let removed = alice
         .request("set", TRANSPORT, "<query xmlns='jabber:iq:register'><remove/></query>")

@@ -7,6 +7,7 @@ use std::time::Duration;
 use spectrum_tests::clients::{Account, Foreign, Library};
 use spectrum_tests::irc::Irc;
 use spectrum_tests::peers::{Inspircd, Ngircd, PeerError, Signal, needed};
+use spectrum_tests::rooms::as_slixmpp_asks;
 use spectrum_tests::scene::{
     CHANNEL, NICK, Network, ROOM, Server, TRANSPORT, body, conversation, every_message_has_a_fate, is_groupchat, is_presence,
     join,
@@ -59,6 +60,7 @@ async fn everything(network: Network, encryption: Encryption) {
     desk.expect_body("to both").await;
     phone.expect_body("to both").await;
     conversation(&mut desk, &mut carol).await;
+    as_slixmpp_asks(&mut desk).await;
     // A wrong password gets nothing while the user is there, and harms nobody.
     let wrong = Account {
         password: "wrong".into(),

@@ -138,7 +138,7 @@ impl Parts {
                 self.queries
                     .profile_outcome(cx, &mut self.contacts, query::Fetched { of, iq, seen }, outcome)
             }
-            Pending::RoomList(iq) => query::rooms_outcome(cx, &iq, outcome),
+            Pending::RoomList(asked) => query::rooms_outcome(cx, &asked, outcome),
             Pending::Roster { iq, wanted } => {
                 roster::outcome(cx, &mut self.contacts, roster::Asked { iq, wanted, seen }, outcome)
             }

@@ -27,6 +27,7 @@ mod request;
 mod resources;
 mod rooms;
 mod roster;
+mod rsm;
 mod sending;
 mod subscription;
 mod text;

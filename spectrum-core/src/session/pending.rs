@@ -29,7 +29,7 @@ pub(crate) enum Pending {
         iq: Box<Stanza>,
     },
     /// The rooms there are, for an IQ.
-    RoomList(Box<Stanza>),
+    RoomList(Box<crate::session::query::RoomsAsked>),
     /// A contact to be added, renamed or removed by a roster set.
     Roster {
         /// The request of the user.

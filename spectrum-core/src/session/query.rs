@@ -14,7 +14,7 @@ use crate::model::{Avatar, Capability, Chat, ContactId, LegacyName, Patch, Profi
 use crate::session::contacts::Contacts;
 use crate::session::pending::Pending;
 use crate::session::request::Request;
-use crate::session::{Cx, caps, payload};
+use crate::session::{Cx, caps, payload, rsm};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::{element, set, text_element};
 
@@ -29,12 +29,21 @@ const MAX_TEXT_BYTES: usize = 4 * 1024;
 /// Notes in a card.
 const MAX_NOTES: usize = 32;
 /// Rooms in one answer to disco#items.
-const MAX_ROOMS: usize = 1_000;
+const MAX_ROOMS: u32 = 1_000;
 
 /// What requests need to remember.
 #[derive(Debug, Default)]
 pub(crate) struct Queries {
     cache: VecDeque<(Chat, Box<Profile>)>,
+}
+
+/// The list of rooms that was asked for.
+#[derive(Debug)]
+pub(crate) struct RoomsAsked {
+    /// The request of the user.
+    iq: Stanza,
+    /// Which page of it.
+    page: Option<rsm::Wanted>,
 }
 
 /// A profile that was asked for.
@@ -107,7 +116,7 @@ impl Queries {
         } else if asked.is("vCard", ns::VCARD) {
             return set_profile(cx, &asked, iq);
         } else if get && asked.is("query", ns::DISCO_ITEMS) && asked.attr("node").is_none() {
-            return rooms(cx, listed, iq);
+            return rooms(cx, listed, iq, &asked);
         } else if get && asked.is("query", ns::DISCO_INFO) && asked.attr("node").is_none() {
             Ok(Some(account()))
         } else if get && asked.is("ping", ns::PING) {
@@ -197,9 +206,9 @@ impl Queries {
 }
 
 /// The rooms of the network have come, or not.
-pub(crate) fn rooms_outcome(cx: &mut Cx<'_>, iq: &Stanza, outcome: Outcome) {
+pub(crate) fn rooms_outcome(cx: &mut Cx<'_>, asked: &RoomsAsked, outcome: Outcome) {
     let answer = match outcome {
-        Ok(Answer::Rooms(list)) => Ok(Some(room_items(cx, &list))),
+        Ok(Answer::Rooms(list)) => room_items(cx, &list, asked.page.as_ref()).map(Some),
         Ok(
             Answer::Done
             | Answer::Sent(_)
@@ -211,7 +220,7 @@ pub(crate) fn rooms_outcome(cx: &mut Cx<'_>, iq: &Stanza, outcome: Outcome) {
         ) => Ok(Some(element("query", ns::DISCO_ITEMS, &[]))),
         Err(failed) => Err(op_error(&failed)),
     };
-    reply(cx, iq, answer);
+    reply(cx, &asked.iq, answer);
 }
 
 /// Answers a request.
@@ -323,29 +332,50 @@ fn profile_update(vcard: &Element) -> Result<ProfileUpdate, StanzaError> {
     })
 }
 
-fn rooms(cx: &mut Cx<'_>, listed: &[RoomSummary], iq: Stanza) {
+fn rooms(cx: &mut Cx<'_>, listed: &[RoomSummary], iq: Stanza, asked: &Element) {
+    let page = match rsm::Wanted::of(asked) {
+        Ok(page) => page,
+        Err(refused) => return reply(cx, &iq, Err(refused)),
+    };
     if !cx.can(Capability::RoomList) || (!cx.online && !listed.is_empty()) {
-        let items = room_items(cx, listed);
-        return reply(cx, &iq, Ok(Some(items)));
+        let items = room_items(cx, listed, page.as_ref()).map(Some);
+        return reply(cx, &iq, items);
     }
-    if let Err((failed, _)) = cx.ask(Verb::ListRooms, Pending::RoomList(Box::new(iq.clone()))) {
+    let asked = RoomsAsked { iq: iq.clone(), page };
+    if let Err((failed, _)) = cx.ask(Verb::ListRooms, Pending::RoomList(Box::new(asked))) {
         reply(cx, &iq, Err(op_error(&failed)));
     }
 }
 
-fn room_items(cx: &mut Cx<'_>, list: &[RoomSummary]) -> Element {
+/// Rooms as items, in the order of their addresses so that pages fit together. Without a page the first thousand.
+fn room_items(cx: &mut Cx<'_>, list: &[RoomSummary], page: Option<&rsm::Wanted>) -> Result<Element, StanzaError> {
+    let mut rooms: Vec<(String, &RoomSummary)> = list
+        .iter()
+        .map(|room| (cx.address(&LegacyName::from(&room.id)).to_string(), room))
+        .collect();
+    rooms.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    rooms.dedup_by(|(one, _), (other, _)| one == other);
+    let (rooms, told) = match page {
+        Some(page) => {
+            let (rooms, told) = page.cut(&rooms, MAX_ROOMS, |(jid, _)| jid)?;
+            (rooms, Some(told))
+        }
+        None => (rooms.get(..MAX_ROOMS as usize).unwrap_or(&rooms), None),
+    };
     let mut items = element("query", ns::DISCO_ITEMS, &[]);
-    for room in list.iter().take(MAX_ROOMS) {
-        let jid = cx.address(&LegacyName::from(&room.id)).to_string();
+    for (jid, room) in rooms {
         let name = room.name.as_deref().unwrap_or(room.id.as_str());
         let name = match room.occupants {
             Some(count) => format!("{name} ({count})"),
             None => name.to_owned(),
         };
         let name = crate::session::text::shorten(&name, 256);
-        items.append_child(element("item", ns::DISCO_ITEMS, &[("jid", &jid), ("name", name)]));
+        items.append_child(element("item", ns::DISCO_ITEMS, &[("jid", jid), ("name", name)]));
     }
-    items
+    if let Some(told) = told {
+        items.append_child(told);
+    }
+    Ok(items)
 }
 
 /// The picture, unless it is too long to be passed on.

@@ -1,20 +1,25 @@
 //! Requests about rooms: what they are, who is what in them, and whether one is still inside (XEP-0045 6.4, 9, 10; XEP-0410).
 
+use std::collections::VecDeque;
+
 use jid::{NodePart, ResourcePart};
 use minidom::Element;
 use xmpp_parsers::iq::Iq;
-use xmpp_parsers::ns::{DISCO_INFO, DISCO_ITEMS, MAM, PING};
-use xmpp_parsers::stanza_error::DefinedCondition;
+use xmpp_parsers::ns::{DATA_FORMS, DISCO_INFO, DISCO_ITEMS, MAM, PING};
+use xmpp_parsers::stanza_error::{DefinedCondition, StanzaError};
 
 use super::moderation::MODERATE;
 use super::room::Room;
 use super::{RoomRequest, Rooms, info, mam, moderation, show};
-use crate::backend::{Outcome, Verb};
+use crate::backend::{Answer, Outcome, Verb};
 use crate::model::{Affiliation, Capability, Nickname, Role, Standing};
 use crate::session::Cx;
 use crate::session::pending::{Pending, too_many};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::{MUC_ADMIN, MUC_OWNER, element};
+
+/// Changes that one request may ask for.
+const MAX_CHANGES: usize = 50;
 
 /// Sends a verb about a room unless too many wait already: then its outcome is there at once.
 pub(super) fn request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) {
@@ -29,6 +34,7 @@ pub(super) fn request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) {
     match request {
         RoomRequest::About(about) => about.refuse(cx, &failed),
         RoomRequest::Moderate(moderated) => moderated.refuse(cx, &failed),
+        RoomRequest::Changes(changes) => answer(cx, &changes.iq, Err(failed)),
         RoomRequest::Answer(stanza) => answer(cx, &stanza, Err(failed)),
         RoomRequest::Info(_, iq) => cx.refuse(&iq, op_error(&failed)),
         RoomRequest::Join(_) | RoomRequest::Leave | RoomRequest::Past(..) => {}
@@ -89,9 +95,9 @@ pub(super) fn iq(
     } else if payload.is("query", MUC_ADMIN) && nick.is_none() {
         match room.filter(|room| resource.is_some_and(|r| room.viewer(r).is_some())) {
             None => Err(error(DefinedCondition::NotAcceptable, "You are not in the room.")),
-            Some(room) if is_set => match change(room, cx, &payload) {
-                Ok(verb) => {
-                    request(cx, verb, RoomRequest::Answer(Box::new(stanza)));
+            Some(room) if is_set => match changes(room, cx, &payload) {
+                Ok(verbs) => {
+                    next_change(cx, Changes { iq: stanza, verbs });
                     return None;
                 }
                 Err(refused) => Err(refused),
@@ -116,7 +122,7 @@ pub(super) fn iq(
     None
 }
 
-type Reply = Result<Option<Element>, xmpp_parsers::stanza_error::StanzaError>;
+type Reply = Result<Option<Element>, StanzaError>;
 
 /// XEP-0410: who is inside gets a result for their own nickname; who is not, hears it.
 fn ping(room: Option<&Room>, resource: Option<&ResourcePart>, nick: Option<&ResourcePart>) -> Reply {
@@ -131,8 +137,8 @@ fn ping(room: Option<&Room>, resource: Option<&ResourcePart>, nick: Option<&Reso
 
 /// An instant room is all there is: an empty submission is accepted, a configuration is not there.
 fn owner(payload: &Element, is_set: bool) -> Reply {
-    let submits_nothing = payload.children().all(|x| x.children().next().is_none());
-    if is_set && submits_nothing {
+    let nothing = |x: &Element| x.is("x", DATA_FORMS) && x.children().all(|field| field.attr("var") == Some("FORM_TYPE"));
+    if is_set && payload.children().all(nothing) {
         return Ok(None);
     }
     Err(error(
@@ -161,14 +167,47 @@ fn affiliation_named(name: &str) -> Option<Affiliation> {
     }
 }
 
-/// A kick, a ban, or another role or affiliation (XEP-0045 8.2, 9): one item at a time.
-fn change(room: &Room, cx: &Cx<'_>, payload: &Element) -> Result<Verb, xmpp_parsers::stanza_error::StanzaError> {
-    let bad = |text: &str| error(DefinedCondition::BadRequest, text);
-    let mut items = payload.children().filter(|c| c.is("item", MUC_ADMIN));
-    let item = items.next().ok_or_else(|| bad("There is no item."))?;
-    if items.next().is_some() {
-        return Err(error(DefinedCondition::NotAcceptable, "One item at a time."));
+/// Changes of who is what that one request asks for; the network is asked for one after the other.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    iq: Stanza,
+    verbs: VecDeque<Verb>,
+}
+
+/// Asks for the next change, or says that all are done.
+fn next_change(cx: &mut Cx<'_>, mut changes: Changes) {
+    match changes.verbs.pop_front() {
+        Some(verb) => request(cx, verb, RoomRequest::Changes(Box::new(changes))),
+        None => answer(cx, &changes.iq, Ok(Answer::Done)),
     }
+}
+
+/// A change is done, or not: then those behind it are not asked for.
+pub(super) fn changed(cx: &mut Cx<'_>, changes: Changes, outcome: Outcome) {
+    match outcome {
+        Ok(_) => next_change(cx, changes),
+        Err(failed) => answer(cx, &changes.iq, Err(failed)),
+    }
+}
+
+/// Everything that a request wants changed. Nothing is asked for if any of it cannot be.
+fn changes(room: &Room, cx: &Cx<'_>, payload: &Element) -> Result<VecDeque<Verb>, StanzaError> {
+    let items: Vec<&Element> = payload.children().filter(|c| c.is("item", MUC_ADMIN)).collect();
+    if items.is_empty() {
+        return Err(error(DefinedCondition::BadRequest, "There is no item."));
+    }
+    if items.len() > MAX_CHANGES {
+        return Err(error(
+            DefinedCondition::PolicyViolation,
+            "These are too many changes at once.",
+        ));
+    }
+    items.into_iter().map(|item| change(room, cx, item)).collect()
+}
+
+/// A kick, a ban, or another role or affiliation (XEP-0045 8.2, 9).
+fn change(room: &Room, cx: &Cx<'_>, item: &Element) -> Result<Verb, StanzaError> {
+    let bad = |text: &str| error(DefinedCondition::BadRequest, text);
     if !cx.info.capabilities.has(Capability::RoomModeration) {
         return Err(error(
             DefinedCondition::FeatureNotImplemented,

@@ -236,10 +236,12 @@ fn text_of(message: &Message) -> String {
     let mut kept = message.clone();
     kept.to = None;
     kept.payloads.retain(|p| !p.is("delay", DELAY) && !p.is("x", MUC_USER));
-    let text = String::from(&Element::from(kept.clone()));
+    let text = String::from(&Element::from(kept));
     if text.len() <= MAX_LINE_BYTES {
         return text;
     }
+    let mut kept = message.clone();
+    kept.to = None;
     kept.payloads
         .retain(|p| p.is("stanza-id", SID) || p.is("occupant-id", OCCUPANT_ID));
     for body in kept.bodies.values_mut() {

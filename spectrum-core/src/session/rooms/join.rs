@@ -15,7 +15,7 @@ use super::archive::Asked;
 use super::occupant_id::OccupantIds;
 use super::room::{Present, Room, State};
 use super::show::{self, Gone, code};
-use super::{RoomRequest, Rooms, admin, is_room_name, line, past};
+use super::{RoomRequest, Rooms, admin, ghost, is_room_name, line, past};
 use crate::backend::{Answer, OpError, OpErrorKind, Outcome, Retry, Verb};
 use crate::model::{Capability, JoinRoom, Nickname, Occupant, RoomId, Secret, Timestamp};
 use crate::session::archive::{ArchivePage, ArchiveQuery, ArchiveRequest, MAX_PAGE};
@@ -65,7 +65,11 @@ pub(super) fn presence(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, p
             );
             true
         }
-        Type::Error | Type::Subscribed | Type::Unsubscribed => true,
+        Type::Error => {
+            ghost::bounced(rooms, user.resource, user.node, &presence.payloads);
+            true
+        }
+        Type::Subscribed | Type::Unsubscribed => true,
     }
 }
 

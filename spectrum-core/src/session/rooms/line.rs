@@ -10,7 +10,7 @@ use xmpp_parsers::stanza_error::{DefinedCondition, StanzaError};
 
 use super::occupant_id::{self, OCCUPANT_ID};
 use super::room::{Echo, Room, State, WAITING_LINES};
-use super::{RoomRequest, Rooms, admin, archive, heard, invite, moderation, show};
+use super::{RoomRequest, Rooms, admin, archive, ghost, heard, invite, moderation, show};
 use crate::backend::{OpError, Outcome, Verb};
 use crate::model::{
     Capability, Chat, Edit, Marker, MarkerKind, MessageId, Origin, OutgoingMessage, Reactions, Reply, Retraction, RoomEcho,
@@ -53,6 +53,9 @@ pub(super) fn from_user(
     message: Message,
 ) {
     if message.type_ == MessageType::Error {
+        if let Some(resource) = resource {
+            ghost::bounced(rooms, resource, node, &message.payloads);
+        }
         return;
     }
     let Some(room) = rooms.rooms.get_mut(node) else {

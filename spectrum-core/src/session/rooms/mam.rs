@@ -13,6 +13,7 @@ use crate::model::Timestamp;
 use crate::session::Cx;
 use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveQuery, ArchiveRequest, ArchivedLine, MAX_IDS, MAX_PAGE};
 use crate::session::history::MAX_ID_BYTES;
+use crate::session::rsm;
 use crate::stanza::{Stanza, error};
 use crate::xml::{date_time, element, set, text_element};
 
@@ -166,21 +167,11 @@ fn read(asked: &Element) -> Result<(ArchiveQuery, Option<Jid>), StanzaError> {
             }
         }
     }
-    if let Some(set) = asked.get_child("set", RSM) {
-        if let Some(max) = set.get_child("max", RSM) {
-            let max: u32 = max.text().trim().parse().map_err(|_| bad("The maximum is no number."))?;
-            query.limit = max.min(MAX_PAGE);
-        }
-        if set.has_child("index", RSM) {
-            return Err(error(DefinedCondition::FeatureNotImplemented, "Pages are not numbered."));
-        }
-        query
-            .after
-            .extend(set.get_child("after", RSM).map(Element::text).filter(|id| !id.is_empty()));
-        if let Some(before) = set.get_child("before", RSM).map(Element::text) {
-            query.newest = true;
-            query.before.extend(Some(before).filter(|id| !id.is_empty()));
-        }
+    if let Some(page) = rsm::Wanted::of(asked)? {
+        query.limit = page.max.map_or(PAGE, |max| max.min(MAX_PAGE));
+        query.after.extend(page.after);
+        query.newest = page.before.is_some();
+        query.before.extend(page.before.filter(|id| !id.is_empty()));
     }
     Ok((query, with))
 }

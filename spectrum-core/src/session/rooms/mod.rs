@@ -7,6 +7,7 @@
 mod admin;
 mod archive;
 mod event;
+mod ghost;
 mod heard;
 mod info;
 mod invite;
@@ -58,6 +59,8 @@ pub(crate) enum RoomRequest {
     Past(NodePart, past::Page),
     /// What a room is, for this request.
     Info(NodePart, Box<Stanza>),
+    /// One of several changes of who is what.
+    Changes(Box<admin::Changes>),
     /// A stanza that wants an answer: an IQ gets a result, a message or presence an error only.
     Answer(Box<Stanza>),
 }
@@ -177,6 +180,7 @@ impl Rooms {
             RoomRequest::Moderate(moderated) => moderation::outcome(self, cx, *moderated, outcome),
             RoomRequest::Past(node, page) => past::outcome(self, cx, &node, page, outcome),
             RoomRequest::Info(node, iq) => info::outcome(self, cx, &node, &iq, outcome),
+            RoomRequest::Changes(changes) => admin::changed(cx, *changes, outcome),
             RoomRequest::Answer(stanza) => admin::answer(cx, &stanza, outcome),
         }
     }
@@ -292,7 +296,11 @@ impl Rooms {
                 join::begin(room, cx);
             }
             line::show_overdue(room, cx);
-            if room.unsaved.due().is_some_and(|due| due <= cx.now.mono) {
+        }
+        let is_due = |room: &Room| room.unsaved.due().is_some_and(|due| due <= cx.now.mono);
+        if self.rooms.values().any(is_due) {
+            // All at once, so that many rooms are not as many wakings.
+            for room in self.rooms.values_mut() {
                 self.archive.flush(room, cx);
             }
         }

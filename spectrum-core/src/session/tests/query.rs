@@ -217,3 +217,37 @@ fn requests_are_bounded() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn the_list_of_rooms_is_given_in_pages() {
+    let mut desk = Desk::online(GATEWAY, info());
+    let ask = |desk: &mut Desk, set: &str| {
+        desk.user(&format!(
+            "<iq to='net.example' type='get' id='r'><query xmlns='http://jabber.org/protocol/disco#items'>\
+             <set xmlns='http://jabber.org/protocol/rsm'>{set}</set></query></iq>"
+        ));
+        let (request, verb) = desk.verb();
+        assert_eq!(verb, Verb::ListRooms);
+        let rooms = ["c", "a", "b"].map(|id| RoomSummary {
+            id: id.into(),
+            name: None,
+            occupants: None,
+            subject: None,
+        });
+        desk.outcome(request, Ok(Answer::Rooms(rooms.to_vec())));
+        desk.stanzas().concat()
+    };
+    assert_eq!(
+        ask(&mut desk, "<max>2</max>"),
+        "<iq from='net.example' to='romeo@example.org/desk' id='r' type='result'>\
+         <query xmlns='http://jabber.org/protocol/disco#items'><item jid='a@net.example' name='a'/><item jid='b@net.example' name='b'/>\
+         <set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a@net.example</first><last>b@net.example</last><count>3</count></set>\
+         </query></iq>"
+    );
+    let rest = ask(&mut desk, "<max>2</max><after>b@net.example</after>");
+    assert!(
+        rest.contains("jid='c@net.example'") && rest.contains("<first index='2'>"),
+        "{rest}"
+    );
+    assert!(ask(&mut desk, "<after>z@net.example</after>").contains("<item-not-found"));
+}

@@ -152,3 +152,36 @@ fn a_node_that_is_no_room_is_left_alone() {
         assert!(!rooms.presence(cx, &resource, &node, None, &Presence::available()));
     });
 }
+
+#[test]
+fn a_room_of_five_thousand_is_shown_whole_and_oneself_last() {
+    const OTHERS: usize = 5_000;
+    let mut stage = Stage::new();
+    stage.user(
+        "laptop",
+        "<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    let (request, _) = stage.verbs().pop().unwrap();
+    for n in 0..OTHERS {
+        stage.event(Event::Occupant(Occupant::new(ROOM.into(), format!("n{n}"))));
+    }
+    assert_eq!(stage.seen(), [""; 0]);
+    stage.outcome(request, Ok(Answer::Joined(Joined { nickname: "me".into() })));
+    let seen = stage.seen();
+    assert_eq!(seen.len(), OTHERS + 2);
+    assert!(seen[OTHERS].contains("/me'") && seen[OTHERS].contains("<status code='110'/>"));
+    assert!(seen[OTHERS + 1].contains("<subject"));
+    let different: std::collections::HashSet<_> = seen.iter().collect();
+    assert_eq!(different.len(), seen.len(), "nobody is shown twice");
+    // What is said and who changes costs one stanza for each resource, however many are there.
+    stage.event(Event::Message(IncomingMessage::new(Chat::Room(ROOM.into()), "hi").by("n7")));
+    assert_eq!(stage.seen().len(), 1);
+    let away = Occupant {
+        role: Role::Moderator,
+        ..Occupant::new(ROOM.into(), "n7")
+    };
+    stage.event(Event::Occupant(away));
+    assert_eq!(stage.seen().len(), 1);
+    stage.join("phone");
+    assert_eq!(stage.seen().iter().filter(|s| s.starts_with("<presence")).count(), OTHERS + 1);
+}

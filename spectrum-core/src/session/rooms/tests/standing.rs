@@ -147,3 +147,74 @@ fn the_end_of_the_session_is_332_for_who_looks_and_an_error_for_who_waits() {
     assert!(seen[0].contains("<status code='332'/>") && seen[0].contains("<status code='110'/>"));
     assert!(seen[1].contains("id='x1'") && seen[1].contains("type='error'"));
 }
+
+#[test]
+fn several_changes_of_one_request_are_asked_for_one_after_the_other() {
+    let mut stage = Stage::inside();
+    let ban_and_voice = "<iq to='#r@net.example' type='set' id='k'><query xmlns='http://jabber.org/protocol/muc#admin'>\
+        <item nick='op' affiliation='outcast'/><item nick='me' role='participant'/></query></iq>";
+    stage.user("laptop", ban_and_voice);
+    let (request, verb) = stage.verbs().pop().unwrap();
+    assert!(matches!(verb, Verb::SetStanding { nickname, .. } if nickname.as_str() == "op"));
+    assert!(stage.verbs().is_empty());
+    stage.outcome(request, Ok(Answer::Done));
+    let (request, verb) = stage.verbs().pop().unwrap();
+    assert!(matches!(verb, Verb::SetStanding { nickname, .. } if nickname.as_str() == "me"));
+    assert_eq!(stage.seen(), [""; 0]);
+    stage.outcome(request, Ok(Answer::Done));
+    assert_eq!(
+        stage.seen(),
+        ["<iq from='#r@net.example' id='k' to='u@example/laptop' type='result'/>"]
+    );
+    // One that cannot be asked for keeps the others from being done.
+    stage.user("laptop", &ban_and_voice.replace("role='participant'", "role='king'"));
+    assert!(stage.verbs().is_empty());
+    assert!(stage.seen()[0].contains("<bad-request"));
+}
+
+#[test]
+fn a_room_is_not_destroyed_and_an_empty_configuration_is_accepted() {
+    let mut stage = Stage::inside();
+    let mut owner = |inside: &str| {
+        stage.user(
+            "laptop",
+            &format!("<iq to='#r@net.example' type='set' id='o'><query xmlns='http://jabber.org/protocol/muc#owner'>{inside}</query></iq>"),
+        );
+        stage.seen().concat()
+    };
+    assert!(owner("<destroy jid='#s@net.example'/>").contains("<feature-not-implemented"));
+    assert!(owner("<destroy/>").contains("<feature-not-implemented"));
+    assert!(owner("<x xmlns='jabber:x:data' type='submit'/>").contains("type='result'"));
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_roomname'><value>x</value></field></x>";
+    assert!(owner(form).contains("<feature-not-implemented"));
+}
+
+#[test]
+fn a_resource_that_bounces_what_a_room_says_is_written_to_no_more() {
+    let mut stage = Stage::inside();
+    stage.join("phone");
+    stage.seen();
+    let say = |stage: &mut Stage| {
+        stage.event(Event::Message(IncomingMessage::new(Chat::Room(ROOM.into()), "hi").by("op")));
+        stage.seen().len()
+    };
+    assert_eq!(say(&mut stage), 2);
+    let bounce = |condition: &str| {
+        format!(
+            "<message to='#r@net.example/op' type='error' id='e'><error type='cancel'>\
+             <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        )
+    };
+    stage.user("phone", &bounce("not-acceptable"));
+    assert_eq!(say(&mut stage), 2, "it is there, it only does not like it");
+    stage.user("phone", &bounce("service-unavailable"));
+    assert_eq!(say(&mut stage), 1);
+    let presence = bounce("recipient-unavailable").replace("message", "presence");
+    stage.user("laptop", &presence);
+    assert_eq!(say(&mut stage), 0);
+    assert_eq!(
+        stage.rooms.rooms.len(),
+        1,
+        "the user stays in, for the archive and the next resource"
+    );
+}
