@@ -212,3 +212,34 @@ async fn a_stopped_gateway_says_goodbye_on_both_sides() {
         wait_until("the backend's end", Duration::from_secs(10), gone).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_was_said_in_a_room_outlives_a_restart_of_the_gateway() {
+    let Some(network) = ngircd().await else { return };
+    let Some(mut gateway) = needed(Gateway::start(network, true).await) else {
+        return;
+    };
+    let Some((mut alice, mut carol)) = everybody_in_the_room(&gateway, Library::Slixmpp).await else {
+        return;
+    };
+    carol.send(&format!("PRIVMSG {CHANNEL} :before the restart")).await;
+    let said = alice.expect_body("before the restart").await;
+    gateway.instance.restart().unwrap();
+    carol.expect(&[":alice!", "QUIT"]).await;
+    // She is probed, logged in and in the room again without having done anything.
+    carol
+        .expect_within(Duration::from_secs(60), &[":alice!", "JOIN", CHANNEL])
+        .await;
+    alice
+        .send(&format!(
+            "<presence to='{ROOM}/{NICK}'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='1'/></x></presence>"
+        ))
+        .await;
+    let told = alice.expect_body("before the restart").await;
+    assert!(told.get_child("delay", "urn:xmpp:delay").is_some(), "{told:?}");
+    for (name, namespace) in [("stanza-id", "urn:xmpp:sid:0"), ("occupant-id", "urn:xmpp:occupant-id:0")] {
+        let id = |line: &minidom::Element| line.get_child(name, namespace).and_then(|e| e.attr("id").map(str::to_owned));
+        assert!(id(&said).is_some(), "{said:?}");
+        assert_eq!(id(&said), id(&told), "{name} is the same after a restart");
+    }
+}

@@ -71,7 +71,7 @@ pub(super) struct Archive {
     /// Whether a store keeps them.
     pub(super) stored: bool,
     memory: MemoryArchive,
-    asked: HashMap<u64, (NodePart, ArchiveRequest, Asked)>,
+    asked: HashMap<u64, (NodePart, Asked)>,
     last: u64,
 }
 
@@ -140,11 +140,11 @@ pub(super) fn ask(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, request: 
     }
     if !rooms.archive.stored {
         let answer = rooms.archive.memory.answer(node.as_str(), &request);
-        return answered(rooms, cx, node, request, asked, answer);
+        return answered(rooms, cx, node, asked, answer);
     }
     let archive = &mut rooms.archive;
     archive.last += 1;
-    archive.asked.insert(archive.last, (node.clone(), request.clone(), asked));
+    archive.asked.insert(archive.last, (node.clone(), asked));
     cx.out.push(Output::Store(StoreRequest::AskArchive {
         request: archive.last,
         room: node.as_str().to_owned(),
@@ -154,22 +154,22 @@ pub(super) fn ask(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, request: 
 
 /// The store has answered.
 pub(super) fn stored_answer(rooms: &mut Rooms, cx: &mut Cx<'_>, request: u64, answer: Result<ArchiveAnswer, String>) {
-    let Some((node, request, asked)) = rooms.archive.asked.remove(&request) else {
+    let Some((node, asked)) = rooms.archive.asked.remove(&request) else {
         return;
     };
     match (answer, asked) {
-        (Ok(answer), asked) => answered(rooms, cx, &node, request, asked, answer),
+        (Ok(answer), asked) => answered(rooms, cx, &node, asked, answer),
         // Who asked for it hears so; who joins does so without what was said before.
         (Err(reason), Asked::Page(asked)) => mam::failed(cx, &asked.iq, &reason),
         (Err(reason), Asked::Ends(iq)) => mam::failed(cx, &iq, &reason),
         (Err(_), asked @ (Asked::History(_) | Asked::CatchUp | Asked::Tombstone(_))) => {
             let nothing = ArchiveAnswer::Page(ArchivePage::default());
-            answered(rooms, cx, &node, request, asked, nothing);
+            answered(rooms, cx, &node, asked, nothing);
         }
     }
 }
 
-fn answered(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, request: ArchiveRequest, asked: Asked, answer: ArchiveAnswer) {
+fn answered(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, asked: Asked, answer: ArchiveAnswer) {
     match (asked, answer) {
         (Asked::Page(asked), answer) => mam::answered(rooms, cx, node, *asked, answer),
         (Asked::Ends(iq), ArchiveAnswer::Page(page)) => mam::ends(cx, &iq, &page),
@@ -183,7 +183,7 @@ fn answered(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, request: Archiv
         }
         // These name no line.
         (asked @ (Asked::Ends(_) | Asked::History(_) | Asked::CatchUp), ArchiveAnswer::UnknownId) => {
-            answered(rooms, cx, node, request, asked, ArchiveAnswer::Page(ArchivePage::default()));
+            answered(rooms, cx, node, asked, ArchiveAnswer::Page(ArchivePage::default()));
         }
         (Asked::Tombstone(_), ArchiveAnswer::UnknownId) => {}
     }

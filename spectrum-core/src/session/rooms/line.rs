@@ -78,7 +78,7 @@ pub(super) fn from_user(
 
 /// A line, a subject, or something about an old line.
 fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, message: Message) {
-    if !resource.is_some_and(|r| room.viewer(r).is_some()) {
+    if resource.is_none_or(|r| room.viewer(r).is_none()) {
         refuse(cx, message, DefinedCondition::NotAcceptable, "You are not in the room.");
         return;
     }
