@@ -5,7 +5,7 @@ use std::time::Duration;
 use spectrum_backend_sdk::model::{Availability, AvatarHash, ContactId, ContactUpdate, Patch, Presence, Profile, ProfileUpdate};
 use spectrum_backend_sdk::{Event, LoginError, LoginErrorKind, OpResult, Retry};
 
-use super::{Account, MAX_PEOPLE, Network, Person, State, nobody};
+use super::{MAX_PEOPLE, Network, Person, State, nobody};
 use crate::line::Line;
 use crate::people;
 use crate::picture::fingerprint;
@@ -43,7 +43,7 @@ impl Network {
             let State { accounts, people, .. } = &mut *state;
             accounts.retain(|account, _| people.contains_key(account));
         }
-        let account = state.accounts.entry(name.clone()).or_insert_with(Account::default);
+        let account = state.accounts.entry(name.clone()).or_default();
         if account.profile.nickname.is_none() {
             account.profile.nickname = Some(name.as_str().to_owned());
         }

@@ -49,16 +49,13 @@ impl Network {
         let mut state = self.state();
         let place = state.place(me, chat)?;
         state.may_speak(me, &place)?;
-        let reply = match draft.reply {
-            None => None,
-            Some(to) => Some(Reply {
-                author: state
-                    .log(me, &place)
-                    .and_then(|log| log.get(&to))
-                    .and_then(|entry| entry.nickname.clone()),
-                to,
-            }),
-        };
+        let reply = draft.reply.map(|to| Reply {
+            author: state
+                .log(me, &place)
+                .and_then(|log| log.get(&to))
+                .and_then(|entry| entry.nickname.clone()),
+            to,
+        });
         let entry = Entry {
             id: state.next_id(),
             by: me.clone(),

@@ -1,8 +1,8 @@
 //! `ada`: talks, and does tricks when she is told to. In a room she listens, and answers who speaks to her or says hello.
 
-use spectrum_backend_sdk::model::{Chat, MarkerKind, Nickname};
+use spectrum_backend_sdk::model::{Chat, Nickname};
 
-use super::{ADA, CAROL, Cue, Stage, overlook, tricks};
+use super::{ADA, CAROL, Cue, Stage, tricks};
 use crate::network::Draft;
 
 /// How long a text may be of which she reads every word.
@@ -20,13 +20,9 @@ pub(super) async fn react(stage: &Stage, cue: &Cue) {
             let Some(words) = words_to_her(stage, chat, body) else {
                 return;
             };
-            let theirs = stage.theirs(chat);
-            if !matches!(chat, Chat::Room(_)) {
-                overlook(stage.network.mark(&ADA.into(), &theirs, id, MarkerKind::Delivered));
-            }
             let scene = tricks::Scene {
                 stage,
-                chat: theirs,
+                chat: stage.theirs(chat),
                 line: id.clone(),
             };
             if let Some(file) = attachments.first() {
