@@ -11,7 +11,7 @@ use std::time::Duration;
 use jid::BareJid;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, info, info_span};
+use tracing::{info, info_span};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::admin::UserStatus;
@@ -160,7 +160,7 @@ impl Router {
             over: None,
         };
         let span = info_span!("session", user = %key);
-        drop(self.0.tasks.spawn("session", span.clone(), end(guard, task).instrument(span)));
+        drop(self.0.tasks.spawn("session", span, end(guard, Box::new(task))));
     }
 
     /// A client wants in: begins a session if there is none, and has it answer through the outlet.
@@ -255,7 +255,7 @@ impl Router {
 }
 
 /// Runs the task; its registration goes with it, however it ends.
-async fn end(mut guard: Registered, task: SessionTask) {
+async fn end(mut guard: Registered, task: Box<SessionTask>) {
     guard.over = Some(task.run().await);
 }
 

@@ -71,20 +71,19 @@ impl Tasks {
             id,
             inner: Arc::clone(&self.inner),
         };
-        let body = async move {
+        // A chain, not an async block: a block would hold the future twice, before and while it runs.
+        let body = AssertUnwindSafe(future).catch_unwind().map(move |ended| {
             let _entry = entry;
-            match AssertUnwindSafe(future).catch_unwind().await {
-                Ok(output) => Some(output),
-                Err(panic) => {
+            ended
+                .inspect_err(|panic| {
                     tracing::error!(
                         task = name,
                         reason = literal(panic.as_ref()),
                         "A task panicked and was ended."
                     );
-                    None
-                }
-            }
-        };
+                })
+                .ok()
+        });
         #[allow(clippy::disallowed_methods, reason = "the one place where tasks are born")]
         let handle = tokio::spawn(self.inner.tracker.track_future(body.instrument(span)));
         running.tasks.insert(id, (name, handle.abort_handle()));

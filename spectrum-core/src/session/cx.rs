@@ -1,5 +1,8 @@
 //! What the concerns of a session share while one input is handled: addresses, saying, and asking the network.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use jid::{BareJid, Jid, NodePart, ResourcePart, ResourceRef};
 use xmpp_parsers::message::{Lang, Message};
 use xmpp_parsers::stanza_error::StanzaError;
@@ -14,6 +17,10 @@ use crate::stanza::Stanza;
 /// The resource that contacts speak and are present with: the one Spectrum 2 gave them, so that nothing changes for
 /// clients that remember it.
 pub(crate) const CONTACT_RESOURCE: &str = "bot";
+
+/// The same, prepared once.
+static SPEAKS_AS: LazyLock<Option<ResourcePart>> =
+    LazyLock::new(|| ResourcePart::new(CONTACT_RESOURCE).ok().map(Cow::into_owned));
 
 impl Cx<'_> {
     /// The address of a person or a room.
@@ -30,9 +37,9 @@ impl Cx<'_> {
     /// The address that a contact speaks with.
     pub(crate) fn speaker(&mut self, name: &LegacyName) -> Jid {
         let bare = self.address(name);
-        match ResourcePart::new(CONTACT_RESOURCE) {
-            Ok(resource) => bare.with_resource(&resource).into(),
-            Err(_) => bare.into(),
+        match &*SPEAKS_AS {
+            Some(resource) => bare.with_resource(resource).into(),
+            None => bare.into(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! see goes out once for everything that waited.
 
 mod mailbox;
+mod room;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -27,8 +28,11 @@ use crate::face::{Face, UserOut, UserView};
 use crate::main_process::{AssignError, Assignment, MainProcess, SessionInbox};
 use crate::model::{Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveRequest};
-use crate::session::{Account, RoomSecret, AuthError, CloseReason, Input, Now, Output, Session, SessionSeed, StoreRequest, Ticket};
+use crate::session::{
+    Account, AuthError, CloseReason, Input, Now, Output, RoomSecret, Session, SessionSeed, StoreRequest, Ticket,
+};
 use crate::stanza::Stanza;
+use room::Room;
 
 /// Where what sessions say goes: a component stream, or the streams of clients. Never waits.
 pub trait Outlet: Send + Sync + 'static {
@@ -182,8 +186,10 @@ pub(crate) struct SessionTask {
     gauges: Arc<Gauges>,
     assignment: Option<Assignment>,
     assigning: Option<Assigning>,
-    outputs: Vec<Output>,
-    stanzas: Vec<Stanza>,
+    /// What has been said in this turn; none of it lasts longer.
+    room: Room,
+    /// Taken out of the mailbox, and not handled yet.
+    batch: VecDeque<Queued>,
     /// Inputs that this task itself has for the session.
     own: VecDeque<Input>,
     /// Events dealt with since the last credit.
@@ -213,8 +219,8 @@ impl SessionTask {
             gauges,
             assignment: None,
             assigning: None,
-            outputs: Vec::new(),
-            stanzas: Vec::new(),
+            room: Room::default(),
+            batch: VecDeque::new(),
             own: VecDeque::new(),
             dealt: 0,
             over: None,
@@ -222,37 +228,63 @@ impl SessionTask {
     }
 
     /// Runs until the session is over, and gives what it was over for.
-    pub(crate) async fn run(mut self) -> CloseReason {
-        let mut batch = VecDeque::new();
+    ///
+    /// One place waits for the store and one for anything to do, and no input or output lives across them but the change
+    /// that is being kept: an idle session costs its state and little more.
+    pub(crate) async fn run(mut self: Box<Self>) -> CloseReason {
         self.own.push_back(Input::Start);
         loop {
-            while let Some(input) = self.own.pop_front() {
-                self.handle(input).await;
-            }
-            while let Some(queued) = batch.pop_front() {
-                if self.over.is_none() {
-                    self.handle_queued(queued).await;
-                } else {
-                    // Comes out of `close` again, where the router answers it.
-                    self.own.clear();
-                    batch.push_front(queued);
-                    break;
+            while let Some(input) = self.next_input() {
+                self.handle(input);
+                while let Some(change) = self.perform() {
+                    self.keep(change).await;
                 }
             }
             self.flush();
             if let Some(reason) = self.over.take() {
                 self.around.outlet.closed(&self.user, &reason);
-                self.leftover(batch);
+                self.leftover();
                 return reason;
             }
-            self.wait(&mut batch).await;
+            std::mem::take(&mut self.room).leave();
+            self.wait().await;
+            self.room = Room::take();
+        }
+    }
+
+    /// The next input there is; none once the session is over.
+    fn next_input(&mut self) -> Option<Input> {
+        if self.over.is_some() {
+            return None;
+        }
+        loop {
+            if let Some(input) = self.own.pop_front() {
+                return Some(input);
+            }
+            match self.batch.pop_front()? {
+                Queued::User(input) => return Some(Input::User(input)),
+                Queued::Control(input) => return Some(*input),
+                // What an earlier assignment still had on the way is none of the present one's business.
+                Queued::Link(id, _) if self.assignment.as_ref().map(Assignment::id) != Some(id) => {}
+                Queued::Link(_, input) => {
+                    if matches!(*input, LinkInput::Event { .. }) {
+                        self.dealt += 1;
+                    }
+                    return Some(Input::Link(*input));
+                }
+            }
         }
     }
 
     /// Waits for anything to do.
-    async fn wait(&mut self, batch: &mut VecDeque<Queued>) {
+    async fn wait(&mut self) {
         let deadline = self.session.next_deadline().map(|at| self.around.started + at);
-        let Self { mailbox, assigning, .. } = self;
+        let Self {
+            mailbox,
+            assigning,
+            batch,
+            ..
+        } = self;
         let assigned = tokio::select! {
             () = mailbox.filled() => None,
             result = async {
@@ -287,86 +319,70 @@ impl SessionTask {
         }
     }
 
-    async fn handle_queued(&mut self, queued: Queued) {
-        match queued {
-            Queued::User(input) => self.handle(Input::User(input)).await,
-            Queued::Control(input) => self.handle(*input).await,
-            Queued::Link(id, input) => {
-                // What an earlier assignment still had on the way is none of the present one's business.
-                if self.assignment.as_ref().map(Assignment::id) != Some(id) {
-                    return;
-                }
-                if matches!(*input, LinkInput::Event { .. }) {
-                    self.dealt += 1;
-                }
-                self.handle(Input::Link(*input)).await;
-            }
-        }
-        while let Some(input) = self.own.pop_front() {
-            self.handle(input).await;
-        }
-    }
-
-    async fn handle(&mut self, input: Input) {
-        if self.over.is_some() {
-            return;
-        }
+    fn handle(&mut self, input: Input) {
         let now = self.around.now();
-        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut outputs = Vec::from(std::mem::take(&mut self.room.outputs));
         self.session.handle(input, now, &mut outputs);
-        for output in outputs.drain(..) {
-            self.perform(output).await;
-        }
-        self.outputs = outputs;
+        self.room.outputs = VecDeque::from(outputs);
     }
 
-    async fn perform(&mut self, output: Output) {
-        match output {
-            Output::User(out) => self.say(out),
-            Output::Assign => {
-                self.assignment = None;
-                let (main, user, inbox) = (Arc::clone(&self.around.main), self.user.clone(), Arc::clone(&self.mailbox));
-                self.assigning = Some(Box::pin(
-                    async move { main.assign(&user, inbox as Arc<dyn SessionInbox>).await },
-                ));
-            }
-            Output::Release => {
-                self.assigning = None;
-                self.assignment = None;
-                self.dealt = 0;
-                self.gauges.backend.store(0, Ordering::Relaxed);
-            }
-            Output::Link(request) => self.send(request),
-            Output::Committed(event) => {
-                if let Some(assignment) = &self.assignment {
-                    assignment.committed(event);
+    /// Does what the session wants done, up to the next change for the store, which is given.
+    fn perform(&mut self) -> Option<StoreRequest> {
+        while let Some(output) = self.room.outputs.pop_front() {
+            match output {
+                Output::User(out) => self.say(out),
+                Output::Assign => {
+                    self.assignment = None;
+                    let (main, user, inbox) = (Arc::clone(&self.around.main), self.user.clone(), Arc::clone(&self.mailbox));
+                    self.assigning = Some(Box::pin(
+                        async move { main.assign(&user, inbox as Arc<dyn SessionInbox>).await },
+                    ));
                 }
+                Output::Release => {
+                    self.assigning = None;
+                    self.assignment = None;
+                    self.dealt = 0;
+                    self.gauges.backend.store(0, Ordering::Relaxed);
+                }
+                Output::Link(request) => self.send(request),
+                Output::Committed(event) => {
+                    if let Some(assignment) = &self.assignment {
+                        assignment.committed(event);
+                    }
+                }
+                Output::Store(change) => return Some(change),
+                Output::Authenticated { ticket, result } => {
+                    // The stanzas said before it belong before it.
+                    self.flush();
+                    self.around.outlet.authenticated(&self.user, ticket, result);
+                }
+                Output::LoggedIn => self.gauges.logged_in.store(true, Ordering::Relaxed),
+                Output::LoggedOut => self.gauges.logged_in.store(false, Ordering::Relaxed),
+                Output::Close(reason) => self.over = Some(reason),
             }
-            Output::Store(StoreRequest::Load) => {
-                self.own.push_back(match self.around.store.load(&self.user).await {
-                    Ok(account) => Input::Loaded(account.map(Box::new)),
-                    Err(error) => Input::StoreFailed(error),
-                });
-            }
-            Output::Store(StoreRequest::AskArchive { request, room, what }) => {
-                let answer = self.around.store.archive(&self.user, &room, what).await;
-                self.own.push_back(Input::Archive { request, answer });
-            }
-            Output::Store(change) => self.around.store.save(&self.user, change).await,
-            Output::Authenticated { ticket, result } => {
-                // The stanzas said before it belong before it.
-                self.flush();
-                self.around.outlet.authenticated(&self.user, ticket, result);
-            }
-            Output::LoggedIn => self.gauges.logged_in.store(true, Ordering::Relaxed),
-            Output::LoggedOut => self.gauges.logged_in.store(false, Ordering::Relaxed),
-            Output::Close(reason) => self.over = Some(reason),
         }
+        None
+    }
+
+    async fn keep(&mut self, change: StoreRequest) {
+        let store = &self.around.store;
+        let answer = match change {
+            StoreRequest::Load => match store.load(&self.user).await {
+                Ok(account) => Input::Loaded(account.map(Box::new)),
+                Err(error) => Input::StoreFailed(error),
+            },
+            StoreRequest::AskArchive { request, room, what } => {
+                let answer = store.archive(&self.user, &room, what).await;
+                Input::Archive { request, answer }
+            }
+            change => return store.save(&self.user, change).await,
+        };
+        self.own.push_back(answer);
     }
 
     fn say(&mut self, out: UserOut) {
         if let UserOut::Stanza(stanza) = out {
-            self.stanzas.push(stanza);
+            self.room.stanzas.push(stanza);
             return;
         }
         let view = UserView {
@@ -374,7 +390,7 @@ impl SessionTask {
             transport: &self.around.seed.config.transport,
             resources: self.session.resources(),
         };
-        self.around.face.write(&view, out, &mut self.stanzas);
+        self.around.face.write(&view, out, &mut self.room.stanzas);
     }
 
     /// Hands a request to the link; what it does not take has failed without effect.
@@ -406,9 +422,8 @@ impl SessionTask {
 
     /// Sends what has been said, and tells the backend how much has been dealt with.
     fn flush(&mut self) {
-        if !self.stanzas.is_empty() {
-            self.around.outlet.send(&self.user, &mut self.stanzas);
-            self.stanzas.clear();
+        if !self.room.stanzas.is_empty() {
+            self.around.outlet.send(&self.user, &mut self.room.stanzas);
         }
         if self.dealt > 0
             && let Some(assignment) = &self.assignment
@@ -420,8 +435,8 @@ impl SessionTask {
     }
 
     /// Puts back what the session did not get to see, so that the router finds it when it closes the mailbox.
-    fn leftover(&self, batch: VecDeque<Queued>) {
-        for queued in batch {
+    fn leftover(&mut self) {
+        for queued in std::mem::take(&mut self.batch) {
             match queued {
                 Queued::User(input) => drop(self.mailbox.user(input)),
                 Queued::Control(input) => drop(self.mailbox.control(*input)),

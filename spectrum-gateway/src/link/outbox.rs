@@ -24,6 +24,9 @@ pub const RESERVE: usize = 1_024;
 /// nobody there waits for an answer.
 pub const HELD: usize = 4_096;
 
+/// Room that an empty queue keeps; what a burst needed above that is given back.
+const KEPT: usize = 1_024;
+
 const LIFE_ID: &str = "spectrum-life";
 
 /// The queue in front of the writer.
@@ -150,6 +153,9 @@ impl Outbox {
                 }
                 let count = queue.stanzas.len().min(most);
                 batch.extend(queue.stanzas.drain(..count));
+                if queue.stanzas.is_empty() && queue.stanzas.capacity() > KEPT {
+                    queue.stanzas = VecDeque::new();
+                }
                 if queue.finishing && queue.stanzas.is_empty() {
                     return Work::Finish;
                 }
@@ -158,6 +164,8 @@ impl Outbox {
                 }
             }
             notified.await;
+            // Whoever else is ready now gets to add to the same write.
+            tokio::task::yield_now().await;
         }
     }
 

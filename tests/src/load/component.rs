@@ -15,6 +15,8 @@ const SECRET: &str = "load";
 const REGISTERING: usize = 64;
 /// How long the network may be silent where an answer is due.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Silence after which a gateway is at rest.
+const AT_REST: Duration = Duration::from_secs(3);
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -70,6 +72,7 @@ async fn session(load: &GatewayLoad, contacts: usize, table: &mut Table) -> Outc
         load.users as f64 / start.elapsed().as_secs_f64(),
         "8 to 32",
     );
+    run.settle().await?;
     let full = run.memory()?;
     table.add(
         "private dirty memory per user with one contact, KiB",
@@ -77,8 +80,6 @@ async fn session(load: &GatewayLoad, contacts: usize, table: &mut Table) -> Outc
         "15 + 1.6",
     );
 
-    // The first messages fill caches that every user has once.
-    run.echo(load.users, load.in_flight).await?;
     let (cpu, start) = (machine::cpu(run.pid)?, Instant::now());
     run.echo(load.messages, load.in_flight).await?;
     let (cpu, time) = (machine::cpu(run.pid)? - cpu, start.elapsed());
@@ -106,6 +107,7 @@ async fn session(load: &GatewayLoad, contacts: usize, table: &mut Table) -> Outc
 async fn memory_with(load: &GatewayLoad, contacts: usize) -> Outcome<f64> {
     let mut run = Run::start(load, contacts).await?;
     run.log_in_everybody().await?;
+    run.settle().await?;
     run.memory()
 }
 
@@ -116,6 +118,8 @@ struct Run {
     contacts: usize,
     handshake: Duration,
     next_user: usize,
+    /// Subscription requests that came: one for the transport and one for each contact of everybody.
+    asked: usize,
     // Ends with the run.
     _instance: Instance,
 }
@@ -152,6 +156,7 @@ impl Run {
             contacts,
             handshake,
             next_user: 0,
+            asked: 0,
             _instance: instance,
         })
     }
@@ -195,12 +200,7 @@ impl Run {
                 self.link
                     .queue(&format!("<presence from='u{user}@localhost/load' to='{TRANSPORT}'/>"));
             } else if stanza.starts_with("<presence") && kind == Some("subscribe") {
-                // As a client does that trusts its transport: the contact may see the user, and is asked in return.
-                let (who, from) = (format!("u{user}@localhost"), from.split('/').next().unwrap_or_default());
-                self.link
-                    .queue(&format!("<presence type='subscribed' from='{who}' to='{from}'/>"));
-                self.link
-                    .queue(&format!("<presence type='subscribe' from='{who}' to='{from}'/>"));
+                self.subscribed(user, from);
             } else if stanza.starts_with("<presence") && kind.is_none() {
                 // The transport and each contact; some say so again when they are subscribed to.
                 seen[user] += 1;
@@ -210,6 +210,38 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Waits until every contact has asked for a place in the roster, and everything has come to rest: those requests are
+    /// paced, and what waits for them is no part of an idle user.
+    async fn settle(&mut self) -> Outcome<()> {
+        // The first message fills what every user has once.
+        self.echo(self.users, 64).await?;
+        loop {
+            let all_asked = self.asked >= self.users * (self.contacts + 1);
+            let patience = if all_asked { AT_REST } else { SILENCE };
+            let stanza = match tokio::time::timeout(patience, self.link.next()).await {
+                Ok(stanza) => stanza?,
+                Err(_) if all_asked => return Ok(()),
+                Err(_) => return Err(Failure::new(format!("{} contacts asked, then silence", self.asked))),
+            };
+            let user = attribute(&stanza, "to").and_then(|to| to.strip_prefix('u')?.split('@').next()?.parse().ok());
+            if let Some(user) =
+                user.filter(|_| stanza.starts_with("<presence") && attribute(&stanza, "type") == Some("subscribe"))
+            {
+                self.subscribed(user, attribute(&stanza, "from").unwrap_or_default());
+            }
+        }
+    }
+
+    /// Answers as a client does that trusts its transport: the contact may see the user, and is asked in return.
+    fn subscribed(&mut self, user: usize, from: &str) {
+        self.asked += 1;
+        let (who, from) = (format!("u{user}@localhost"), from.split('/').next().unwrap_or_default());
+        self.link
+            .queue(&format!("<presence type='subscribed' from='{who}' to='{from}'/>"));
+        self.link
+            .queue(&format!("<presence type='subscribe' from='{who}' to='{from}'/>"));
     }
 
     /// Sends this many messages to the echo contact, in turn from all users, and waits for all to come back.
@@ -225,7 +257,12 @@ impl Run {
                 sent += 1;
             }
             let stanza = self.next().await?;
-            if stanza.starts_with("<message") {
+            if stanza.starts_with("<presence") && attribute(&stanza, "type") == Some("subscribe") {
+                let user = attribute(&stanza, "to").and_then(|to| to.strip_prefix('u')?.split('@').next()?.parse().ok());
+                if let Some(user) = user {
+                    self.subscribed(user, attribute(&stanza, "from").unwrap_or_default());
+                }
+            } else if stanza.starts_with("<message") {
                 if attribute(&stanza, "type") == Some("error") {
                     return Err(Failure::new(format!("a message was refused: {stanza}")));
                 }

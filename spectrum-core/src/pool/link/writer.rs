@@ -23,6 +23,8 @@ impl Link {
             }
             if !full {
                 self.bell.notified().await;
+                // Whoever else is ready now gets to add to the same write.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -19,6 +19,7 @@ pub(crate) struct Contact {
     pub(super) id: ContactId,
     pub(super) alias: Option<Box<str>>,
     pub(super) groups: Option<Arc<Vec<String>>>,
+    pub(super) status: Option<Box<str>>,
     pub(super) rare: Option<Box<Rare>>,
     pub(super) availability: Availability,
     pub(super) subscription: Subscription,
@@ -30,7 +31,6 @@ pub(crate) struct Contact {
 /// What few contacts have.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
-    pub(super) status: Option<Box<str>>,
     pub(super) idle_since: Option<Timestamp>,
     pub(super) avatar: Option<AvatarHash>,
     /// SHA-1 of the photo, once it has been seen.
@@ -39,7 +39,7 @@ pub(super) struct Rare {
 
 impl Rare {
     fn is_empty(&self) -> bool {
-        self.status.is_none() && self.idle_since.is_none() && self.avatar.is_none() && self.photo.is_none()
+        self.idle_since.is_none() && self.avatar.is_none() && self.photo.is_none()
     }
 }
 
@@ -49,6 +49,7 @@ impl Contact {
             id,
             alias: None,
             groups: None,
+            status: None,
             rare: None,
             availability: Availability::Offline,
             subscription: Subscription::Both,
@@ -106,15 +107,13 @@ impl Contact {
         let status = text
             .filter(|t| !t.is_empty())
             .map(|t| Box::from(shorten(&t, MAX_STATUS_BYTES)));
-        let changed = self.availability != availability
-            || self.rare.as_ref().and_then(|r| r.status.as_deref()) != status.as_deref()
-            || self.idle_since() != idle_since;
+        let changed = self.availability != availability || self.status != status || self.idle_since() != idle_since;
         self.availability = availability;
         if changed {
-            self.change_rare(|rare| {
-                rare.status = status;
-                rare.idle_since = idle_since;
-            });
+            self.status = status;
+        }
+        if self.idle_since() != idle_since {
+            self.change_rare(|rare| rare.idle_since = idle_since);
         }
         changed
     }

@@ -24,7 +24,7 @@ impl Contacts {
             Availability::DoNotDisturb => Some(Show::Dnd),
             Availability::Online | Availability::Invisible | Availability::Offline => None,
         };
-        if let Some(status) = contact.rare.as_ref().and_then(|r| r.status.as_deref()) {
+        if let Some(status) = contact.status.as_deref() {
             presence.set_status("", status);
         }
         if contact.is_online() {
