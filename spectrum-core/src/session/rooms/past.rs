@@ -173,7 +173,7 @@ fn stanzas(room: &Room, cx: &mut Cx<'_>, history: HistoryPage) -> Vec<(String, T
     lines
 }
 
-/// Nothing more comes for now: who waits is answered.
+/// What was asked for has come, or will not: who waits is answered.
 fn settled(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart) {
     let Some(room) = rooms.rooms.get_mut(node) else { return };
     room.past.asking = false;
