@@ -41,6 +41,7 @@ fn seed() -> SessionSeed {
         face: FaceTraits {
             holds_messages: false,
             serves_roster: false,
+            answers_chat: false,
         },
         linger: Some(Duration::from_secs(30)),
         login_timeout: Duration::from_secs(30),

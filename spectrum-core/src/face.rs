@@ -30,6 +30,8 @@ pub struct FaceTraits {
     pub holds_messages: bool,
     /// The session serves the roster to its user.
     pub serves_roster: bool,
+    /// What the user writes to the transport itself is answered; otherwise it is refused.
+    pub answers_chat: bool,
 }
 
 /// What a stanza from outside is.

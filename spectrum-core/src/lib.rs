@@ -18,6 +18,8 @@ pub mod driver;
 pub mod tasks;
 
 #[cfg(feature = "xmpp")]
+pub mod dialogue;
+#[cfg(feature = "xmpp")]
 pub mod face;
 #[cfg(feature = "xmpp")]
 pub mod service;

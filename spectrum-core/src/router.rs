@@ -201,6 +201,17 @@ impl Router {
         self.sessions().contains_key(user)
     }
 
+    /// The user's session as an administrator sees it.
+    pub fn status(&self, user: &UserKey) -> Option<UserStatus> {
+        self.entry(user).map(|entry| entry.gauges.status(user))
+    }
+
+    /// Whether the network has accepted the user.
+    pub fn is_logged_in(&self, user: &UserKey) -> bool {
+        self.entry(user)
+            .is_some_and(|entry| entry.gauges.logged_in.load(Ordering::Relaxed))
+    }
+
     /// How many sessions there are, and how many of them are logged in.
     pub fn count(&self) -> (usize, usize) {
         let sessions = self.sessions();

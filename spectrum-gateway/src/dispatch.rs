@@ -22,6 +22,7 @@ use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::clock;
+use crate::desk::{self, Desk};
 use crate::face::GatewayFace;
 use crate::link::{Handler, Outbox};
 use crate::naming::Naming;
@@ -41,6 +42,7 @@ pub(crate) struct Dispatch {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) keeper: Arc<RosterKeeper>,
     pub(crate) registrar: Registrar,
+    pub(crate) desk: Desk,
     pub(crate) services: Services,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) prober: Prober,
@@ -133,6 +135,13 @@ impl Dispatch {
                 | PresenceType::Unsubscribed => {}
             }
         }
+        if let (To::Transport, Stanza::Message(message)) = (&input.to, &input.stanza) {
+            // A login that asks something is answered before anything else is understood by it.
+            let is_answer = !self.desk.is_talking_with(user) && self.router.has(user);
+            if !is_answer {
+                return self.desk.hear(message);
+            }
+        }
         // A presence that says "here I am" begins a session, whomever it is for; a room's join too.
         let begins = matches!(&input.stanza, Stanza::Presence(presence) if presence.type_ == PresenceType::None);
         if begins {
@@ -142,12 +151,14 @@ impl Dispatch {
                 Err(_) => debug!("A user's address is none."),
             }
         } else if let Err(NoSession(input)) = self.router.route(user, input) {
-            if let (To::Peer { node, .. }, Stanza::Presence(presence)) = (&input.to, &input.stanza)
-                && presence.type_ == PresenceType::Unsubscribe
-            {
-                self.forget_contact(user, node);
+            match (&input.to, &input.stanza) {
+                (To::Transport, Stanza::Message(message)) => self.desk.hear(message),
+                (To::Peer { node, .. }, Stanza::Presence(presence)) if presence.type_ == PresenceType::Unsubscribe => {
+                    self.forget_contact(user, node);
+                    self.without_session(&input.stanza);
+                }
+                (_, stanza) => self.without_session(stanza),
             }
-            self.without_session(&input.stanza);
         }
     }
 
@@ -231,6 +242,7 @@ impl Dispatch {
                 }
             }
             Iq::Get { .. } | Iq::Set { .. } if Registrar::concerns(&iq) => self.registrar.handle(iq),
+            Iq::Get { .. } | Iq::Set { .. } if desk::concerns(&iq) => self.desk.handle(iq),
             Iq::Set { .. } if is_push(&iq) => self.outbox.push(service::reply(&iq, Ok(None))),
             // The rooms of the network are known to whoever is logged in.
             Iq::Get { payload, .. } if payload.is("query", ns::DISCO_ITEMS) && payload.attr("node").is_none() => {

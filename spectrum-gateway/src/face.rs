@@ -147,6 +147,7 @@ impl Face for GatewayFace {
         FaceTraits {
             holds_messages: false,
             serves_roster: false,
+            answers_chat: true,
         }
     }
 }

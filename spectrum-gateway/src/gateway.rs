@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
 use spectrum_core::assembly::{gateway_linger, session_seed};
 use spectrum_core::config::{Config, Mode};
+use spectrum_core::dialogue;
 use spectrum_core::face::Face as _;
 use spectrum_core::instance::{Instance, RunError, Shutdown, Status};
 use spectrum_core::main_process::MainProcess;
@@ -16,12 +17,15 @@ use spectrum_core::model::{Secret, UserKey};
 use spectrum_core::router::{Router, RouterParts};
 use spectrum_core::service::{Prompt, Services};
 use spectrum_core::session::Input;
-use spectrum_core::store::{self, RegisteredSessions, Store};
+use spectrum_core::session_task::Outlet;
+use spectrum_core::store::{self, RegisteredSessions, RegistrationSummary, Store};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
 use tracing::{error, info, info_span};
+use xmpp_parsers::message::{Lang, Message, MessageType};
 use xmpp_parsers::ns;
 
+use crate::desk::{Desk, DeskParts};
 use crate::dispatch::Dispatch;
 use crate::face::GatewayFace;
 use crate::link::{Connect, Link, LinkError, LinkParts, Outbox, TcpConnect};
@@ -63,6 +67,8 @@ pub struct Gateway {
     router: Router,
     keeper: Arc<RosterKeeper>,
     registrar: Registrar,
+    outbox: Arc<Outbox>,
+    desk: Desk,
     link: Arc<Link>,
 }
 
@@ -95,15 +101,13 @@ impl Gateway {
         ));
         let face = Arc::new(GatewayFace::new(Arc::clone(&config), naming.clone()));
         let seed = session_seed(&config, &*main, face.traits(), gateway_linger(&config));
+        let outlet = Arc::new(GatewayOutlet::new(Arc::clone(&outbox), Arc::clone(&keeper)));
         let router = Router::new(RouterParts {
             seed,
             face: Arc::clone(&face) as Arc<dyn spectrum_core::face::Face>,
             main: Arc::clone(&main),
             store: Arc::new(RegisteredSessions::new(Arc::clone(&store))),
-            outlet: Arc::new(GatewayOutlet {
-                outbox: Arc::clone(&outbox),
-                keeper: Arc::clone(&keeper),
-            }),
+            outlet: Arc::clone(&outlet) as Arc<dyn Outlet>,
             tasks: tasks.clone(),
         });
         let registrar = Registrar::new(RegistrarParts {
@@ -116,6 +120,17 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             tasks: tasks.clone(),
         });
+        let desk = Desk::new(DeskParts {
+            config: Arc::clone(&config),
+            naming: naming.clone(),
+            main: Arc::clone(&main),
+            store: Arc::clone(&store),
+            router: router.clone(),
+            registrar: registrar.clone(),
+            outbox: Arc::clone(&outbox),
+            tasks: tasks.clone(),
+        });
+        outlet.set_desk(desk.clone());
         let started = Instant::now();
         let prober = Prober {
             transport: config.jid.clone(),
@@ -123,6 +138,8 @@ impl Gateway {
             router: router.clone(),
             store: Arc::clone(&store),
             stay_connected: config.gateway.stay_connected,
+            main: Arc::clone(&main),
+            jid_escaping: config.jid_escaping,
         };
         let dispatch = Dispatch {
             config: Arc::clone(&config),
@@ -133,8 +150,11 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             keeper: Arc::clone(&keeper),
             registrar: registrar.clone(),
+            desk: desk.clone(),
             store: Arc::clone(&store),
-            services: Services::new().with(Prompt).announcing(&[ns::REGISTER]),
+            services: Services::new()
+                .with(Prompt)
+                .announcing(&[ns::REGISTER, dialogue::command::COMMANDS, ns::DATA_FORMS]),
             prober,
             tasks: tasks.clone(),
             started,
@@ -150,7 +170,7 @@ impl Gateway {
             jid: config.jid.clone(),
             secret,
             connect,
-            outbox,
+            outbox: Arc::clone(&outbox),
             handler: Arc::new(dispatch),
             tasks: tasks.clone(),
         }));
@@ -164,6 +184,8 @@ impl Gateway {
             router,
             keeper,
             registrar,
+            outbox: Arc::clone(&outbox),
+            desk,
             link,
         })
     }
@@ -209,6 +231,15 @@ impl Instance for Gateway {
 
     async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), RunError> {
         store::expiry::start(&self.tasks, Arc::clone(&self.store), self.config.archive.max_age);
+        let control: Arc<dyn Control> = Arc::clone(&self) as _;
+        self.desk.set_control(Arc::downgrade(&control));
+        let (desk, ending) = (self.desk.clone(), self.tasks.token());
+        let sweeping = self.tasks.spawn("desk", info_span!("desk"), async move {
+            tokio::select! {
+                () = desk.sweep() => {}
+                () = ending.cancelled() => {}
+            }
+        });
         let keeper = Arc::clone(&self.keeper);
         let stopping = self.tasks.token();
         let keeping = self.tasks.spawn("roster keeper", info_span!("roster"), async move {
@@ -238,6 +269,7 @@ impl Instance for Gateway {
             None => tokio::time::timeout(LINK_GRACE, linking).await.unwrap_or(Ok(Ok(()))),
         };
         keeping.abort();
+        sweeping.abort();
         self.store.close().await;
         match ended {
             Ok(Ok(())) => Ok(()),
@@ -258,6 +290,47 @@ impl Control for Gateway {
 
     fn users(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus> {
         self.router.page(after, limit)
+    }
+
+    fn user(&self, user: &UserKey) -> Option<UserStatus> {
+        self.router.status(user)
+    }
+
+    async fn registered(&self, after: Option<&UserKey>, limit: usize) -> Result<Vec<RegistrationSummary>, ControlError> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let listed = self.store.list_registrations(after, limit).await;
+        listed.map_err(|failed| ControlError::Failed(failed.to_string()))
+    }
+
+    async fn registration(&self, user: &UserKey) -> Result<Option<RegistrationSummary>, ControlError> {
+        let loaded = self.store.load_registration(user).await;
+        let registration = loaded.map_err(|failed| ControlError::Failed(failed.to_string()))?;
+        Ok(registration.map(|registration| RegistrationSummary {
+            user: user.clone(),
+            legacy_name: registration.legacy_name,
+            created: registration.created,
+            last_login: registration.last_login,
+            online: registration.online,
+        }))
+    }
+
+    async fn announce(&self, text: &str) -> Result<usize, ControlError> {
+        let mut told = 0;
+        for status in self.router.page(None, usize::MAX) {
+            let Ok(to) = BareJid::new(status.user.as_str()) else {
+                continue;
+            };
+            if status.resources == 0 {
+                continue;
+            }
+            let mut message =
+                Message::new_with_type(MessageType::Headline, Jid::from(to)).with_body(Lang::default(), text.to_owned());
+            message.from = Some(self.config.jid.clone().into());
+            self.outbox.push(message.into());
+            told += 1;
+        }
+        info!(told, "An administrator has announced something.");
+        Ok(told)
     }
 
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {
@@ -308,7 +381,9 @@ fn bare_jid(user: &UserKey) -> Result<BareJid, ControlError> {
 fn control_error(failed: &RegistrationError) -> ControlError {
     match failed {
         RegistrationError::NotRegistered => ControlError::NoSuchUser,
-        RegistrationError::Form(_) | RegistrationError::Busy => ControlError::Refused(failed.to_string()),
+        RegistrationError::Form(_) | RegistrationError::Busy | RegistrationError::TooOften => {
+            ControlError::Refused(failed.to_string())
+        }
         RegistrationError::Starting => ControlError::Failed(failed.to_string()),
         RegistrationError::Store(source) => ControlError::Failed(source.to_string()),
     }

@@ -5,6 +5,7 @@
 //! [`registration`] and the keeper of remote rosters ([`roster`]).
 
 mod clock;
+mod desk;
 mod dispatch;
 pub mod face;
 mod gateway;

@@ -1,22 +1,41 @@
 //! Where sessions' stanzas go: roster changes to the keeper, the rest to the link. Owns nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use spectrum_core::model::UserKey;
-use spectrum_core::session::{AuthError, CloseReason, Ticket};
+use spectrum_core::session::{AuthError, CloseReason, Progress, Ticket};
 use spectrum_core::session_task::Outlet;
 use spectrum_core::stanza::Stanza;
 use tracing::debug;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::Message;
 
+use crate::desk::Desk;
 use crate::link::Outbox;
 use crate::privilege;
 use crate::roster::RosterKeeper;
 
 /// The outlet of a gateway's sessions.
 pub(crate) struct GatewayOutlet {
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) keeper: Arc<RosterKeeper>,
+    outbox: Arc<Outbox>,
+    keeper: Arc<RosterKeeper>,
+    desk: OnceLock<Desk>,
+}
+
+impl GatewayOutlet {
+    /// To this link, past this keeper.
+    pub(crate) fn new(outbox: Arc<Outbox>, keeper: Arc<RosterKeeper>) -> Self {
+        Self {
+            outbox,
+            keeper,
+            desk: OnceLock::new(),
+        }
+    }
+
+    /// What is for the transport itself goes there. Said once, before there are sessions.
+    pub(crate) fn set_desk(&self, desk: Desk) {
+        let _already = self.desk.set(desk);
+    }
 }
 
 impl Outlet for GatewayOutlet {
@@ -35,7 +54,27 @@ impl Outlet for GatewayOutlet {
         debug!(%user, "A login was answered that nobody asked for.");
     }
 
-    fn closed(&self, _user: &UserKey, _reason: &CloseReason) {}
+    fn progress(&self, user: &UserKey, progress: Progress) {
+        if let Some(desk) = self.desk.get() {
+            desk.progress(user, progress);
+        }
+    }
+
+    fn said(&self, _user: &UserKey, message: Message) {
+        if let Some(desk) = self.desk.get() {
+            desk.hear(&message);
+        }
+    }
+
+    fn closed(&self, user: &UserKey, reason: &CloseReason) {
+        let why = match reason {
+            // Has been told, with the network's words.
+            CloseReason::LoginFailed => return,
+            CloseReason::NotRegistered => "You are not registered.",
+            CloseReason::Offline | CloseReason::Ended | CloseReason::Overflow => "The session has ended.",
+        };
+        self.progress(user, Progress::Failed(why.to_owned()));
+    }
 }
 
 /// Whether a stanza has to be looked at: most have not.

@@ -6,13 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, FullJid};
+use minidom::Element;
 use spectrum_core::config::StayConnected;
-use spectrum_core::model::UserKey;
+use spectrum_core::main_process::MainProcess;
+use spectrum_core::model::{LegacyName, UserKey};
 use spectrum_core::router::Router;
-use spectrum_core::session::Input;
-use spectrum_core::store::{STAY_CONNECTED, Store};
+use spectrum_core::session::{Input, NameTable, StoredName};
+use spectrum_core::store::{NameRecord, STAY_CONNECTED, Store, StoreError};
+use spectrum_core::xml::element;
 use tracing::{info, warn};
+use xmpp_parsers::ns;
 use xmpp_parsers::presence::Presence;
 
 use crate::link::Outbox;
@@ -32,6 +36,21 @@ pub(crate) struct Prober {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) stay_connected: StayConnected,
+    pub(crate) main: Arc<dyn MainProcess>,
+    pub(crate) jid_escaping: Option<bool>,
+}
+
+/// The user is not in the room any more, for the service was shut down (XEP-0045 status 332).
+fn out_of_room(occupant: &FullJid, to: FullJid) -> Presence {
+    let mut presence = Presence::unavailable().with_from(occupant.clone()).with_to(to);
+    let status = |code: &str| element("status", ns::MUC_USER, &[("code", code)]);
+    let x = Element::builder("x", ns::MUC_USER)
+        .append(element("item", ns::MUC_USER, &[("affiliation", "none"), ("role", "none")]))
+        .append(status("110"))
+        .append(status("332"))
+        .build();
+    presence.payloads.push(x);
+    presence
 }
 
 impl Prober {
@@ -61,13 +80,52 @@ impl Prober {
                 if let Ok(jid) = BareJid::new(user.as_str()) {
                     self.router.start(&jid);
                 }
-            } else if let Err(failed) = self.store.save_online(user, false).await {
+                continue;
+            }
+            if let Err(failed) = self.take_out_of_rooms(user).await {
+                warn!(
+                    error = &failed as &dyn std::error::Error,
+                    "Could not load which rooms a user was in."
+                );
+            }
+            if let Err(failed) = self.store.save_online(user, false).await {
                 warn!(
                     error = &failed as &dyn std::error::Error,
                     "Could not note that a user is offline."
                 );
             }
         }
+    }
+
+    /// Who joined rooms without a subscription to the transport cannot be asked: their clients are told that they are out.
+    async fn take_out_of_rooms(&self, user: &UserKey) -> Result<(), StoreError> {
+        let rooms = self.store.load_rooms(user).await?;
+        if rooms.iter().all(|room| room.viewers.is_empty()) {
+            return Ok(());
+        }
+        let (Ok(user_jid), Some(info)) = (BareJid::new(user.as_str()), self.main.info()) else {
+            return Ok(());
+        };
+        let mut names = NameTable::new(&info);
+        names.force_escaping(self.jid_escaping);
+        let stored = |record: NameRecord| StoredName {
+            localpart: record.localpart,
+            name: record.name,
+        };
+        names.load(self.store.load_names(user).await?.into_iter().map(stored).collect());
+        for room in rooms {
+            let node = names.node_of(&LegacyName::from(&room.room), &mut Vec::new());
+            let jid = BareJid::from_parts(Some(&node), self.transport.domain());
+            let Ok(occupant) = jid.with_resource_str(room.nickname.as_str()) else {
+                continue;
+            };
+            for viewer in &room.viewers {
+                if let Ok(to) = user_jid.with_resource_str(viewer) {
+                    self.outbox.push(out_of_room(&occupant, to).into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// When the link is back: everybody with a session, who then has a minute to answer.

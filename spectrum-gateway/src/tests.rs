@@ -13,7 +13,7 @@ use spectrum_core::config::Config;
 use spectrum_core::instance::{Instance as _, Shutdown};
 use spectrum_core::model::{Capability, ContactUpdate, JoinRoom, Joined, OutgoingMessage, Presence, Sent, Timestamp, UserKey};
 use spectrum_core::pool::{BackendSource, Pool, PoolOptions};
-use spectrum_core::store::{MemoryStore, NewRegistration, RosterState, Store};
+use spectrum_core::store::{MemoryStore, NewRegistration, RoomRecord, RosterState, Store};
 use spectrum_core::tasks::{TaskHandle, Tasks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::{Instant, timeout};
@@ -551,7 +551,6 @@ const OPEN: fn() -> Verona = || Verona {
     ..Verona::default()
 };
 const JOIN: &str = "<presence from='romeo@localhost/orchard' to='#balcony@irc.localhost/rom'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
-const SELF: &str = "<presence from='#balcony@irc.localhost/rom' to='romeo@localhost/orchard'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/><status code='110'/></x></presence>";
 
 /// Waits for the user's own presence in the room.
 async fn joined(scene: &mut Scene) {
@@ -559,10 +558,7 @@ async fn joined(scene: &mut Scene) {
         let stanza = timeout(Duration::from_secs(60), scene.next()).await.expect("not joined");
         if is_to(&stanza, "presence", None, "#balcony@irc.localhost/rom") {
             let text = String::from(&stanza);
-            assert!(
-                text.contains("code='110'") || text.contains("code=\"110\""),
-                "{text}, not {SELF}"
-            );
+            assert!(text.contains("code='110'") || text.contains("code=\"110\""), "{text}");
             return;
         }
     }
@@ -620,4 +616,45 @@ async fn registration_form_calls_the_network_by_the_name_it_has_by_then() {
     let answer = String::from(&scene.next().await);
     assert!(answer.contains("<title>Registration with Verona</title>"), "{answer}");
     assert!(!answer.contains("with irc.localhost"), "{answer}");
+}
+
+/// A store as a killed gateway leaves it: the user online, and in a room.
+async fn left_in_a_room() -> Arc<dyn Store> {
+    let (store, user) = (Arc::new(MemoryStore::new()), UserKey::from(ROMEO));
+    let new = NewRegistration {
+        legacy_name: "Romeo".into(),
+        password: "p".into(),
+        settings: Default::default(),
+    };
+    store.save_registration(&user, new, Timestamp::from_secs(1)).await.unwrap();
+    store.record_login(&user, Timestamp::from_secs(2)).await.unwrap();
+    let room = RoomRecord {
+        room: "#balcony".into(),
+        nickname: "rom".into(),
+        password: None,
+        viewers: vec!["orchard".to_owned()],
+    };
+    store.save_room(&user, room).await.unwrap();
+    store
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_kill_the_room_is_shown_again_to_the_client_that_was_in_it() {
+    let mut scene = Scene::with_store(left_in_a_room().await, 1).await;
+    scene
+        .expect("<presence type='probe' from='irc.localhost' to='romeo@localhost'/>")
+        .await;
+    scene
+        .send("<presence from='romeo@localhost/orchard' to='irc.localhost'/>")
+        .await;
+    joined(&mut scene).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_kill_a_client_that_cannot_be_asked_is_told_that_it_is_out_of_the_room() {
+    let mut scene = Scene::with_store(left_in_a_room().await, 1).await;
+    scene
+        .expect("<presence type='probe' from='irc.localhost' to='romeo@localhost'/>")
+        .await;
+    scene.find("<presence type='unavailable' from='#balcony@irc.localhost/rom' to='romeo@localhost/orchard'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/><status code='110'/><status code='332'/></x></presence>").await;
 }

@@ -141,6 +141,7 @@ impl Face for ServerFace {
         FaceTraits {
             holds_messages: true,
             serves_roster: true,
+            answers_chat: false,
         }
     }
 }

@@ -67,6 +67,10 @@ impl Control for Server {
         self.router().page(after, limit)
     }
 
+    fn user(&self, user: &UserKey) -> Option<UserStatus> {
+        self.router().status(user)
+    }
+
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {
         if self
             .router()

@@ -97,6 +97,17 @@ impl ControlClient {
         self.ask(&protocol::unregister(user)).map(drop)
     }
 
+    /// Runs a verb of the table, written as in a chat, and gives what it says.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn admin(&mut self, line: &str) -> Result<String, ClientError> {
+        match self.ask(&protocol::admin(line))? {
+            Value::String(said) => Ok(said),
+            _ => Err(ClientError::Garbled),
+        }
+    }
+
     fn ask(&mut self, request: &str) -> Result<Value, ClientError> {
         self.stream
             .get_mut()

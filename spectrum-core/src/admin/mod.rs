@@ -7,16 +7,19 @@ mod client;
 mod protocol;
 mod server;
 mod table;
+mod verbs;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::Status;
 use crate::model::{Secret, UserKey};
+use crate::store::RegistrationSummary;
 
 pub use client::{ClientError, ControlClient};
 pub use server::{ControlServer, MAX_CONNECTIONS, MAX_REQUEST_BYTES};
 pub use table::table;
+pub use verbs::{AdminVerb, MAX_LISTED, VERBS, help, split};
 
 /// What an administrator can ask of a running instance. Called from the control socket's tasks, one request per connection at a
 /// time; must not wait for a user, a client or a backend longer than a moment, except where said.
@@ -27,6 +30,49 @@ pub trait Control: Send + Sync + 'static {
 
     /// Users with a session, sorted by JID, those after `after` only, at most `limit`.
     fn users(&self, after: Option<&UserKey>, limit: usize) -> Vec<UserStatus>;
+
+    /// One user with a session. Takes a moment.
+    fn user(&self, user: &UserKey) -> Option<UserStatus>;
+
+    /// Registered users, those after `after` only, at most `limit` (gateway mode). May wait for the store.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] in server mode; [`ControlError::Failed`] if the store failed.
+    async fn registered(&self, _after: Option<&UserKey>, _limit: usize) -> Result<Vec<RegistrationSummary>, ControlError> {
+        Err(no_registrations())
+    }
+
+    /// One user's registration (gateway mode). May wait for the store.
+    ///
+    /// # Errors
+    /// As [`Control::registered`].
+    async fn registration(&self, _user: &UserKey) -> Result<Option<RegistrationSummary>, ControlError> {
+        Err(no_registrations())
+    }
+
+    /// How many users are registered (gateway mode). May wait for the store.
+    ///
+    /// # Errors
+    /// As [`Control::registered`].
+    async fn registered_count(&self) -> Result<usize, ControlError> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let page = self.registered(after.as_ref(), COUNTED_AT_ONCE).await?;
+            count += page.len();
+            match page.into_iter().next_back() {
+                Some(last) => after = Some(last.user),
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// Sends a text to everybody who is online, and gives how many were told.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] where the mode has no way.
+    async fn announce(&self, _text: &str) -> Result<usize, ControlError> {
+        Err(ControlError::WrongMode("this mode has no announcements".to_owned()))
+    }
 
     /// Ends a user's session, on the legacy network too. May wait for the network to confirm.
     ///
@@ -45,6 +91,13 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// [`ControlError::WrongMode`] in server mode; [`ControlError::NoSuchUser`] if there is none.
     async fn unregister(&self, user: &UserKey) -> Result<(), ControlError>;
+}
+
+/// Registrations read at once when they are counted.
+const COUNTED_AT_ONCE: usize = 1_000;
+
+fn no_registrations() -> ControlError {
+    ControlError::WrongMode("server mode keeps no registrations".to_owned())
 }
 
 /// One user with a session.

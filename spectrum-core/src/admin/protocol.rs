@@ -32,6 +32,10 @@ pub(super) enum Request {
     Unregister {
         user: UserKey,
     },
+    /// A verb of the table, as one writes it in a chat.
+    Admin {
+        line: Secret,
+    },
 }
 
 /// `{"ok": ...}` or `{"error": {"kind": ..., "reason": ...}}`.
@@ -56,6 +60,10 @@ pub(super) fn logout(user: &UserKey) -> Zeroizing<String> {
 
 pub(super) fn unregister(user: &UserKey) -> Zeroizing<String> {
     line(&json!({ "verb": "unregister", "user": user }))
+}
+
+pub(super) fn admin(line: &str) -> Zeroizing<String> {
+    self::line(&json!({ "verb": "admin", "line": line }))
 }
 
 /// The one place where a secret is written out: to a socket of the same system user.

@@ -189,6 +189,16 @@ async fn answer(request: &[u8], control: &dyn Control) -> Answer {
                 Err(error) => Err(error),
             }
         }
+        Request::Admin { line } => match super::split(line.expose()) {
+            Some((verb, rest)) => match verb.arguments(rest) {
+                Ok(answers) => verb.perform(&answers, control).await.map(|report| json!(report.lines())),
+                Err(error) => Err(error),
+            },
+            None => Err(ControlError::Refused(format!(
+                "Error: Unknown variable or command\n{}",
+                super::help()
+            ))),
+        },
         Request::Unregister { user } => match prepared(&user) {
             Ok(user) => done(control.unregister(&user).await),
             Err(error) => Err(error),

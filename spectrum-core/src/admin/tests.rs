@@ -61,6 +61,10 @@ impl Control for Recorder {
             .collect()
     }
 
+    fn user(&self, user: &UserKey) -> Option<UserStatus> {
+        self.users(None, usize::MAX).into_iter().find(|status| status.user == *user)
+    }
+
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {
         if user.as_str() == "panic@example.org" {
             panic!("planned")
@@ -292,4 +296,30 @@ fn columns_line_up_and_names_cannot_steer_the_terminal() {
         vec!["long name".to_owned(), "22".to_owned()],
     ];
     assert_eq!(table(&["USER", "N"], &rows), "USER       N\na?[2J      1\nlong name  22\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verbs_of_administrators_are_run_and_unknown_ones_answered_with_the_list() {
+    let running = Running::start(2);
+    let (online, has, wrong, unknown) = running
+        .ask(|path| {
+            let mut client = ControlClient::connect(path).unwrap();
+            (
+                client.admin("online_users").unwrap(),
+                client.admin("get has_online_user user00001@example.org").unwrap(),
+                client.admin("registered_users_count").unwrap_err().to_string(),
+                client.admin("dance").unwrap_err().to_string(),
+            )
+        })
+        .await;
+    assert_eq!(
+        online,
+        "user00000@example.org  online  1  5\nuser00001@example.org  online  1  5"
+    );
+    assert_eq!(has, "1");
+    assert_eq!(wrong, "server mode keeps no registrations");
+    assert!(
+        unknown.starts_with("Error: Unknown variable or command\nstatus: "),
+        "{unknown}"
+    );
 }

@@ -49,6 +49,8 @@ pub(super) enum Verb {
     Register(Register),
     /// Remove a user's registration and log the user out (gateway mode)
     Unregister(User),
+    /// Run a verb of administrators, as in a chat with the transport; without one, list them
+    Admin(Admin),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -109,6 +111,17 @@ pub(super) struct User {
     /// Override one key of the file; not for secrets. May be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+}
+
+/// A verb with its arguments: `FILE VERB...`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Admin {
+    /// The configuration file; a bare name means /etc/spectrum2/transports/NAME.toml
+    #[arg(value_name = "FILE")]
+    pub(super) file: String,
+    /// The verb and its arguments
+    #[arg(value_name = "VERB", trailing_var_arg = true)]
+    pub(super) words: Vec<String>,
 }
 
 #[derive(Args, Clone, Debug)]

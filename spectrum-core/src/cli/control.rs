@@ -5,7 +5,7 @@ use std::time::Duration;
 use jid::BareJid;
 use serde_json::{Value, json};
 
-use super::args::{Query, Register, User};
+use super::args::{Admin, Instance, Query, Register, User};
 use super::exit::{Exit, Failure};
 use super::{input, locate, output};
 use crate::admin::{ControlClient, NewRegistration, UserStatus, table};
@@ -92,6 +92,27 @@ pub(super) fn register(mode: Mode, arguments: &Register) -> Result<Exit, Failure
     Ok(Exit::Success)
 }
 
+pub(super) fn admin(mode: Mode, arguments: &Admin) -> Result<Exit, Failure> {
+    let line = arguments.words.join(" ");
+    if line.trim().is_empty() {
+        output::print(&format!("{}\n", crate::admin::help()))?;
+        return Ok(Exit::Success);
+    }
+    if crate::admin::split(&line).is_some_and(|(verb, _)| verb.takes_secret()) {
+        return Err(Failure::usage(
+            "everybody on this machine can read command lines, and this verb takes a password: use `register`, which asks for it",
+        ));
+    }
+    let instance = Instance {
+        file: Some(arguments.file.clone()),
+        config: None,
+        set: Vec::new(),
+    };
+    let said = connect(mode, &instance)?.admin(&line)?;
+    output::print(&format!("{said}\n"))?;
+    Ok(Exit::Success)
+}
+
 pub(super) fn unregister(mode: Mode, arguments: &User) -> Result<Exit, Failure> {
     gateway_only(mode)?;
     let (instance, user) = arguments.split().map_err(Failure::usage)?;
@@ -100,7 +121,7 @@ pub(super) fn unregister(mode: Mode, arguments: &User) -> Result<Exit, Failure> 
     Ok(Exit::Success)
 }
 
-fn connect(mode: Mode, instance: &super::args::Instance) -> Result<ControlClient, Failure> {
+fn connect(mode: Mode, instance: &Instance) -> Result<ControlClient, Failure> {
     let config = locate::load(mode, instance)?.config;
     Ok(ControlClient::connect(&config.control.socket)?)
 }

@@ -111,6 +111,7 @@ fn run(launcher: &dyn Launcher, arguments: impl IntoIterator<Item = std::ffi::Os
         Verb::Logout(arguments) => control::logout(launcher.mode(), &arguments),
         Verb::Register(arguments) => control::register(launcher.mode(), &arguments),
         Verb::Unregister(arguments) => control::unregister(launcher.mode(), &arguments),
+        Verb::Admin(arguments) => control::admin(launcher.mode(), &arguments),
         Verb::Completions { shell } => output::completions(launcher, shell),
     };
     result.unwrap_or_else(|failure| failure.report(launcher.mode()))

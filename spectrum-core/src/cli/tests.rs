@@ -68,6 +68,10 @@ impl Control for Idle {
         Vec::new()
     }
 
+    fn user(&self, _: &UserKey) -> Option<UserStatus> {
+        None
+    }
+
     async fn logout(&self, _: &UserKey) -> Result<(), ControlError> {
         Err(ControlError::NoSuchUser)
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jid::ResourcePart;
+
 use crate::backend::BackendInfo;
 use crate::backend::link::LinkInput;
 use crate::face::UserIn;
-use crate::model::{AvatarHash, ContactId, LegacyName, Nickname, RoomId, Secret, Subscription};
+use crate::model::{AvatarHash, ContactId, FormAnswers, LegacyName, Nickname, PromptId, RoomId, Secret, Subscription};
 use crate::session::RoomSecret;
 use crate::session::archive::ArchiveAnswer;
 
@@ -34,7 +36,7 @@ pub enum Input {
     /// A stanza of the user.
     User(Box<UserIn>),
     /// A resource's connection is gone without an unavailable presence (where we are the server).
-    ResourceLost(jid::ResourcePart),
+    ResourceLost(ResourcePart),
     /// The store's answer to [`StoreRequest::Load`](super::StoreRequest::Load): `None` if there is no registration.
     Loaded(Option<Box<Account>>),
     /// The store's answer to [`StoreRequest::AskArchive`](super::StoreRequest::AskArchive), before any other input.
@@ -62,6 +64,17 @@ pub enum Input {
     XmppBack,
     /// Too much came from the network at once to be queued: the session ends with a text.
     Overflow,
+    /// Somebody follows the login and shows its questions from now on, or nobody does any more: then they are asked in the chat.
+    Attend(bool),
+    /// The answer to a question of the login, from whoever attends it; `None`: the person gave up.
+    Answer(PromptId, Option<FormAnswers>),
+    /// The user has chosen something.
+    Setting {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
     /// An administrator, or the end of the instance, ends the session.
     End(String),
 }
@@ -111,6 +124,8 @@ pub struct StoredRoom {
     pub nickname: Nickname,
     /// With which password.
     pub password: Option<Secret>,
+    /// The resources that are in it. Given back only if the instance ended without taking them out: they do not know it.
+    pub viewers: Vec<ResourcePart>,
 }
 
 /// A localpart given to a legacy name that the pure mapping would not give back.

@@ -1,6 +1,8 @@
 //! The life of a session, from the store's answer through login, loss and back-off to its end: what each step means for
 //! every concern. The state is in `login`.
 
+use std::time::Duration;
+
 use crate::backend::link::LinkRequest;
 use crate::backend::{LoginError, LoginErrorKind, OpError};
 use crate::face::UserOut;
@@ -9,10 +11,12 @@ use crate::session::held::LOST_SETTING;
 use crate::session::login::{Admission, State, timed_out};
 use crate::session::parts::Parts;
 use crate::session::rooms::Kept;
-use crate::session::{Account, AuthError, CloseReason, Cx, Output, StoreRequest, Ticket, sending};
+use crate::session::{Account, AuthError, CloseReason, Cx, Output, Progress, StoreRequest, Ticket, sending};
 
 /// How long a resource may be silent after the link to the XMPP server came back.
-const SILENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long the session outlives the last resource of a user who wants that where others stay.
+const LINGER: Duration = Duration::from_secs(30);
 
 impl Parts {
     /// The session begins.
@@ -69,6 +73,9 @@ impl Parts {
             archive_is_stored,
         };
         self.rooms.stored(cx, kept);
+        for view in self.resources.views().iter().filter(|view| view.availability.is_online()) {
+            self.rooms.arrived(cx, &view.resource);
+        }
     }
 
     /// The store could not answer: it is asked again later.
@@ -172,6 +179,7 @@ impl Parts {
         self.prompts.forget();
         cx.online = true;
         cx.out.push(Output::LoggedIn);
+        self.progress(cx, Progress::LoggedIn);
         self.login.admit(cx, &Ok(()));
         self.tell_transport_presence(cx);
         self.resources.tell_network(cx);
@@ -200,6 +208,7 @@ impl Parts {
         if !error.is_temporary() {
             return self.refused(cx, error);
         }
+        self.progress(cx, Progress::Failed(format!("{} It is tried again.", error.text)));
         let first_client = self.login.is_awaited() && !self.login.was_online && self.resources.is_empty();
         self.login.admit(cx, &Err(AuthError::Login(error.clone())));
         if first_client {
@@ -223,10 +232,30 @@ impl Parts {
         let by_clients = self.login.is_awaited() && self.resources.is_empty();
         self.login.admit(cx, &Err(AuthError::Login(error.clone())));
         let text = error.text.clone();
+        self.progress(cx, Progress::Failed(text.clone()));
         if !by_clients {
             cx.tell(UserOut::LoginFailed { error, retrying: false });
         }
         self.finish(cx, CloseReason::LoginFailed, Some(text));
+    }
+
+    /// Tells whoever attends the login how it comes on.
+    fn progress(&self, cx: &mut Cx<'_>, progress: Progress) {
+        if self.prompts.is_attended() {
+            cx.out.push(Output::Progress(progress));
+        }
+    }
+
+    /// Somebody attends the login, or nobody does any more.
+    pub(crate) fn attend(&mut self, cx: &mut Cx<'_>, attended: bool) {
+        let heard = self.resources.any_available();
+        self.prompts.attend(cx, attended, heard);
+        if attended {
+            self.login.hurry(cx.now.mono);
+        }
+        if matches!(self.login.state, State::Online(_)) {
+            self.progress(cx, Progress::LoggedIn);
+        }
     }
 
     /// Nothing can be asked of the network any more, and nobody can be seen; true if that is news.
@@ -336,11 +365,13 @@ impl Parts {
 
     /// Sets or clears the time at which the session ends for want of resources. `alive`: the user has just been heard of.
     pub(crate) fn watch_linger(&mut self, cx: &Cx<'_>, alive: bool) {
-        let nobody = self.resources.is_empty() && !self.login.is_awaited() && !self.login.stays_connected();
+        let nobody =
+            self.resources.is_empty() && !self.login.is_awaited() && !self.prompts.is_attended() && !self.login.stays_connected();
         if !nobody || self.login.state == State::Over {
             self.login.linger = None;
         } else if self.login.linger.is_none() || alive {
-            self.login.linger = cx.config.linger.map(|linger| cx.now.mono + linger);
+            let own_wish = self.login.leaves_with_resources().then_some(LINGER);
+            self.login.linger = cx.config.linger.or(own_wish).map(|linger| cx.now.mono + linger);
         }
     }
 

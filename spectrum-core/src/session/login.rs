@@ -121,6 +121,25 @@ impl Login {
             .is_some_and(|v| matches!(v.as_str(), "1" | "true" | "yes" | "always"))
     }
 
+    /// The user has chosen something.
+    pub(crate) fn set_setting(&mut self, name: String, value: String) {
+        self.settings.insert(name, value);
+    }
+
+    /// Whether the user wants to be logged out without a resource, whatever is usual here.
+    pub(crate) fn leaves_with_resources(&self) -> bool {
+        self.settings
+            .get("stay_connected")
+            .is_some_and(|v| matches!(v.as_str(), "0" | "false" | "no" | "never"))
+    }
+
+    /// Somebody wants to see the login now: the next attempt comes soon.
+    pub(crate) fn hurry(&mut self, now: Duration) {
+        if let State::BackingOff { until, .. } = &mut self.state {
+            *until = (*until).min(now + RETRY_FOR_CLIENT);
+        }
+    }
+
     /// Takes a setting out that is the session's own.
     pub(crate) fn take_setting(&mut self, name: &str) -> Option<String> {
         self.settings.remove(name)

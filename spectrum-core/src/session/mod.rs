@@ -37,7 +37,7 @@ mod tests;
 
 pub use input::{Account, Input, StoredContact, StoredName, StoredRoom, Ticket};
 pub use names::NameTable;
-pub use output::{AuthError, CloseReason, Output, StoreRequest};
+pub use output::{AuthError, CloseReason, Output, Progress, StoreRequest};
 pub use rooms::RoomSecret;
 
 use std::sync::Arc;
@@ -213,6 +213,13 @@ impl Session {
             Input::Registration(account) => parts.registration(cx, account),
             Input::XmppLost => parts.xmpp_lost(),
             Input::XmppBack => parts.xmpp_back(cx),
+            Input::Attend(attended) => parts.attend(cx, attended),
+            Input::Answer(prompt, answers) => {
+                if parts.prompts.answered_elsewhere(cx, prompt, answers) {
+                    parts.login.be_prompt(cx.now.mono, cx.config.login_timeout);
+                }
+            }
+            Input::Setting { name, value } => parts.login.set_setting(name, value),
             Input::Overflow => parts.finish(cx, CloseReason::Overflow, Some(OVERFLOW.to_owned())),
             Input::End(reason) => parts.finish(cx, CloseReason::Ended, Some(reason)),
         }

@@ -1,9 +1,11 @@
 //! What a session wants done.
 
+use xmpp_parsers::message::Message;
+
 use crate::backend::LoginError;
 use crate::backend::link::LinkRequest;
 use crate::face::UserOut;
-use crate::model::{ContactId, LegacyName, RoomId};
+use crate::model::{ContactId, LegacyName, LoginPrompt, PromptId, RoomId};
 use crate::session::archive::{ArchiveChange, ArchiveRequest};
 use crate::session::{StoredContact, StoredName, StoredRoom, Ticket};
 
@@ -30,12 +32,27 @@ pub enum Output {
         /// Whether the client is let in.
         result: Result<(), AuthError>,
     },
+    /// How the login comes on, for whoever attends it.
+    Progress(Progress),
+    /// The user wrote this to the transport itself, and no login had asked for it.
+    Said(Message),
     /// The network has accepted the user (for counting).
     LoggedIn,
     /// The network has let go of the user (for counting).
     LoggedOut,
     /// The session is over: nothing follows, and no input is expected.
     Close(CloseReason),
+}
+
+/// How a login comes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// It asks or shows something; a question is answered by [`Input::Answer`](super::Input::Answer).
+    Prompt(PromptId, LoginPrompt),
+    /// The network has accepted the user.
+    LoggedIn,
+    /// The network has not accepted the user, for this reason; the session may try again by itself.
+    Failed(String),
 }
 
 /// Why a client is not let in.

@@ -19,7 +19,7 @@ use crate::session::query::Queries;
 use crate::session::resources::{Change, Resources};
 use crate::session::rooms::Rooms;
 use crate::session::subscription::{Asked, Subscriptions};
-use crate::session::{Cx, roster};
+use crate::session::{Cx, Output, roster};
 use crate::stanza::{Stanza, error};
 use crate::xml::body;
 
@@ -199,6 +199,7 @@ impl Parts {
             presence,
         });
         self.contacts.show_to(cx, resource);
+        self.rooms.arrived(cx, resource);
         if cx.config.face.serves_roster {
             self.subscriptions.repeat(cx);
         }
@@ -234,6 +235,7 @@ impl Parts {
         match self.prompts.answered(cx, body(&message).unwrap_or_default()) {
             Some(true) => self.login.be_prompt(cx.now.mono, cx.config.login_timeout),
             Some(false) => self.login.be_patient(cx.now.mono),
+            None if cx.config.face.answers_chat => cx.out.push(Output::Said(message)),
             None => {
                 let text = "Nobody reads this address: write to a contact or a room.";
                 cx.refuse(&Stanza::Message(message), error(DefinedCondition::ServiceUnavailable, text));

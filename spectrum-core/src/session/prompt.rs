@@ -1,39 +1,42 @@
-//! Questions of a login to the person: asked in a chat with the transport, one field after the other. Owned by the session.
-
-use std::collections::VecDeque;
+//! Questions of a login to the person: asked in a chat with the transport, or by whoever attends the login (a command that the
+//! person is running). Owned by the session.
 
 use crate::backend::link::LinkRequest;
-use crate::model::{Field, FieldKind, Form, FormAnswers, LoginPrompt, PromptId, Secret, Shown};
-use crate::session::{Cx, Output};
+use crate::dialogue::{Asking, Heard};
+use crate::model::{Form, FormAnswers, LoginPrompt, PromptId, Shown};
+use crate::session::{Cx, Output, Progress};
 
 /// Fields that one question can have; a longer one is answered with "gave up".
 const MAX_FIELDS: usize = 32;
-/// Bytes of an answer.
-const MAX_ANSWER_BYTES: usize = 4_096;
-/// What a person writes to give up.
-const CANCEL: &str = "cancel";
 
-/// The question that is being asked, if any.
+/// The question that is being asked, if any, and who asks it.
 #[derive(Debug, Default)]
 pub(crate) struct Prompts {
     open: Option<Box<Open>>,
+    attended: bool,
 }
 
 #[derive(Debug)]
 struct Open {
     id: PromptId,
-    fields: VecDeque<Field>,
-    answers: FormAnswers,
+    form: Form,
+    /// In the chat; `None`: whoever attends the login asks it.
+    asking: Option<Asking>,
 }
 
 impl Prompts {
+    /// Whether somebody attends the login, so that it need not be told in the chat.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.attended
+    }
+
     /// The login asks something or has something to show; true if it has to wait for the person. `heard`: somebody can see it.
     pub(crate) fn prompt(&mut self, cx: &mut Cx<'_>, id: PromptId, what: LoginPrompt, heard: bool) -> bool {
-        let Form {
-            title,
-            instructions,
-            fields,
-        } = match what {
+        let form = match what {
+            LoginPrompt::Show(_) if self.attended => {
+                cx.out.push(Output::Progress(Progress::Prompt(id, what)));
+                return false;
+            }
             LoginPrompt::Show(Shown::Link { url, text }) => {
                 cx.notice(format!("{text}\n{url}").trim());
                 return false;
@@ -45,48 +48,51 @@ impl Prompts {
             LoginPrompt::Ask(form) => form,
         };
         self.give_up(cx);
-        if fields.is_empty() || fields.len() > MAX_FIELDS || !heard {
+        if form.fields.is_empty() || form.fields.len() > MAX_FIELDS || !(heard || self.attended) {
             answer(cx, id, None);
             return false;
         }
-        let heading: Vec<_> = [title, instructions].into_iter().filter(|t| !t.is_empty()).collect();
-        if !heading.is_empty() {
-            cx.notice(heading.join("\n"));
-        }
-        self.open = Some(Box::new(Open {
-            id,
-            fields: fields.into(),
-            answers: FormAnswers::new(),
-        }));
-        self.ask_next(cx);
+        let asking = None;
+        self.open = Some(Box::new(Open { id, form, asking }));
+        self.ask(cx);
         true
     }
 
-    /// Something the user wrote to the transport; `None` if nothing was asked, else whether the question is done.
+    /// Something the user wrote to the transport; `None` if nothing was asked here, else whether the question is done.
     pub(crate) fn answered(&mut self, cx: &mut Cx<'_>, text: &str) -> Option<bool> {
-        let open = self.open.as_mut()?;
-        let text = text.trim();
-        if text.eq_ignore_ascii_case(CANCEL) {
-            self.give_up(cx);
-            return Some(true);
-        }
-        let field = open.fields.front()?;
-        match value(field, text) {
-            Some(value) => {
-                open.answers.insert(field.name.clone(), value);
-                open.fields.pop_front();
+        match self.open.as_mut()?.asking.as_mut()?.hear(text) {
+            Heard::Ask(question) => {
+                cx.notice(question);
+                return Some(false);
             }
-            None => cx.notice("That is no possible answer."),
+            Heard::Complete(answers) => self.close(cx, Some(answers)),
+            Heard::Cancelled => self.close(cx, None),
         }
-        self.ask_next(cx);
-        Some(self.open.is_none())
+        Some(true)
+    }
+
+    /// An answer from whoever attends the login; true if the question was still open.
+    pub(crate) fn answered_elsewhere(&mut self, cx: &mut Cx<'_>, id: PromptId, answers: Option<FormAnswers>) -> bool {
+        let is_open = self.open.as_ref().is_some_and(|open| open.id == id);
+        if is_open {
+            self.close(cx, answers);
+        }
+        is_open
+    }
+
+    /// Somebody attends the login from now on, or nobody does any more. An open question goes over to them, or to the chat.
+    pub(crate) fn attend(&mut self, cx: &mut Cx<'_>, attended: bool, heard: bool) {
+        self.attended = attended;
+        if attended || heard {
+            self.ask(cx);
+        } else {
+            self.give_up(cx);
+        }
     }
 
     /// Nobody will answer any more.
     pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>) {
-        if let Some(open) = self.open.take() {
-            answer(cx, open.id, None);
-        }
+        self.close(cx, None);
     }
 
     /// The login that asked is gone.
@@ -94,61 +100,28 @@ impl Prompts {
         self.open = None;
     }
 
-    fn ask_next(&mut self, cx: &mut Cx<'_>) {
-        let Some(open) = &self.open else { return };
-        if let Some(field) = open.fields.front() {
-            let text = question(field);
-            cx.notice(text);
-        } else if let Some(open) = self.open.take() {
-            answer(cx, open.id, Some(open.answers));
+    fn ask(&mut self, cx: &mut Cx<'_>) {
+        let Some(open) = &mut self.open else { return };
+        if self.attended {
+            open.asking = None;
+            let what = LoginPrompt::Ask(open.form.clone());
+            cx.out.push(Output::Progress(Progress::Prompt(open.id, what)));
+            return;
+        }
+        let (asking, heard) = Asking::begin(open.form.clone());
+        open.asking = Some(asking);
+        if let Heard::Ask(question) = heard {
+            cx.notice(question);
+        }
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>, answers: Option<FormAnswers>) {
+        if let Some(open) = self.open.take() {
+            answer(cx, open.id, answers);
         }
     }
 }
 
 fn answer(cx: &mut Cx<'_>, prompt: PromptId, answers: Option<FormAnswers>) {
     cx.out.push(Output::Link(LinkRequest::PromptAnswer { prompt, answers }));
-}
-
-fn question(field: &Field) -> String {
-    let label = if field.label.is_empty() { &field.name } else { &field.label };
-    let hint = match &field.kind {
-        FieldKind::Text | FieldKind::Password => String::new(),
-        FieldKind::Boolean => " (yes or no)".to_owned(),
-        FieldKind::Choice(choices) => {
-            let labels: Vec<_> = choices
-                .iter()
-                .map(|(value, label)| if label.is_empty() { value.as_str() } else { label })
-                .collect();
-            format!(" (one of: {})", labels.join(", "))
-        }
-    };
-    let default = field.default.as_ref().map_or_else(String::new, |d| format!(" [{d}]"));
-    format!("{label}{hint}{default}: write your answer, \"-\" for the default or nothing, or \"{CANCEL}\".")
-}
-
-/// What an answer stands for; `None` if it is none.
-fn value(field: &Field, text: &str) -> Option<Secret> {
-    if text.len() > MAX_ANSWER_BYTES {
-        return None;
-    }
-    if text == "-" || text.is_empty() {
-        return match &field.default {
-            Some(default) => Some(Secret::new(default.as_str())),
-            None => (!field.required).then(Secret::default),
-        };
-    }
-    match &field.kind {
-        FieldKind::Text | FieldKind::Password => Some(Secret::new(text)),
-        FieldKind::Boolean => match text.to_ascii_lowercase().as_str() {
-            "yes" | "y" | "true" | "1" => Some(Secret::new("true")),
-            "no" | "n" | "false" | "0" => Some(Secret::new("false")),
-            _ => None,
-        },
-        FieldKind::Choice(choices) => {
-            let chosen = choices
-                .iter()
-                .find(|(value, label)| value.eq_ignore_ascii_case(text) || label.eq_ignore_ascii_case(text));
-            chosen.map(|(value, _)| Secret::new(value.as_str()))
-        }
-    }
 }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use jid::BareJid;
 use tokio::time::Instant;
 use tracing::debug;
+use xmpp_parsers::message::Message;
 
 pub use mailbox::{LINK_BYTES, LINK_EVENTS, USER_BYTES, USER_RESERVE, USER_RESERVE_BYTES, USER_STANZAS};
 pub(crate) use mailbox::{Mailbox, Queued, Refused};
@@ -29,7 +30,7 @@ use crate::main_process::{AssignError, Assignment, MainProcess, SessionInbox};
 use crate::model::{Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveRequest};
 use crate::session::{
-    Account, AuthError, CloseReason, Input, Now, Output, RoomSecret, Session, SessionSeed, StoreRequest, Ticket,
+    Account, AuthError, CloseReason, Input, Now, Output, Progress, RoomSecret, Session, SessionSeed, StoreRequest, Ticket,
 };
 use crate::stanza::Stanza;
 use room::Room;
@@ -41,6 +42,10 @@ pub trait Outlet: Send + Sync + 'static {
     fn send(&self, user: &UserKey, stanzas: &mut Vec<Stanza>);
     /// A client that waits for its login is let in or not.
     fn authenticated(&self, user: &UserKey, ticket: Ticket, result: Result<(), AuthError>);
+    /// How the user's login comes on, where somebody attends it.
+    fn progress(&self, _user: &UserKey, _progress: Progress) {}
+    /// The user wrote something to the transport itself. Asked only where the face says that it is answered.
+    fn said(&self, _user: &UserKey, _message: Message) {}
     /// The session is over; its last stanzas came before.
     fn closed(&self, user: &UserKey, reason: &CloseReason);
 }
@@ -356,6 +361,8 @@ impl SessionTask {
                     self.flush();
                     self.around.outlet.authenticated(&self.user, ticket, result);
                 }
+                Output::Progress(progress) => self.around.outlet.progress(&self.user, progress),
+                Output::Said(message) => self.around.outlet.said(&self.user, message),
                 Output::LoggedIn => self.gauges.logged_in.store(true, Ordering::Relaxed),
                 Output::LoggedOut => self.gauges.logged_in.store(false, Ordering::Relaxed),
                 Output::Close(reason) => self.over = Some(reason),

@@ -156,6 +156,7 @@ async fn removed_user_leaves_nothing(store: &dyn Store) {
                 room: "#v".into(),
                 nickname: "r".into(),
                 password: Some("k".into()),
+                viewers: Vec::new(),
             },
         )
         .await);
@@ -248,11 +249,13 @@ async fn rooms_are_added_replaced_removed(store: &dyn Store) {
         room: "#Verona".into(),
         nickname: "romeo".into(),
         password: None,
+        viewers: Vec::new(),
     };
     let locked = RoomRecord {
         room: "#crypt".into(),
         nickname: "romeo".into(),
         password: Some("key".into()),
+        viewers: Vec::new(),
     };
     ok(store.save_room(&user, open.clone()).await);
     assert_eq!(ok(store.load_rooms(&user).await), std::slice::from_ref(&open));
@@ -261,6 +264,7 @@ async fn rooms_are_added_replaced_removed(store: &dyn Store) {
     let renamed = RoomRecord {
         nickname: "Romeo_".into(),
         password: None,
+        viewers: vec!["orchard".to_owned(), "a b".to_owned()],
         ..locked
     };
     ok(store.save_room(&user, renamed.clone()).await);
@@ -313,6 +317,7 @@ async fn users_do_not_see_each_other(store: &dyn Store) {
                     room: "#x".into(),
                     nickname: other.into(),
                     password: Some(other.into()),
+                    viewers: Vec::new(),
                 },
             )
             .await);

@@ -117,6 +117,16 @@ pub struct RoomRecord {
     pub nickname: Nickname,
     /// Its password, if it has one.
     pub password: Option<Secret>,
+    /// The user's resources that were in it when this was kept.
+    pub viewers: Vec<String>,
+}
+
+impl RoomRecord {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        check_text("room", self.room.as_str())?;
+        check_text("nickname", self.nickname.as_str())?;
+        self.viewers.iter().try_for_each(|viewer| check_text("resource", viewer))
+    }
 }
 
 /// Refuses what PostgreSQL cannot hold, so that every implementation refuses the same.

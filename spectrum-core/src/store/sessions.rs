@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use jid::NodePart;
+use jid::{NodePart, ResourcePart};
 use tracing::error;
 
 use crate::backend::BackendInfo;
@@ -62,6 +62,10 @@ impl RegisteredSessions {
             .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect();
         settings.append(&mut account.settings);
+        // Of a user who was not online any more, every client knows that it is in no room.
+        if !registration.online {
+            account.rooms.iter_mut().for_each(|room| room.viewers.clear());
+        }
         Ok(Some(Account {
             name: Some(registration.legacy_name),
             password: Some(registration.password),
@@ -103,7 +107,10 @@ impl GuestSessions {
 #[async_trait]
 impl SessionStore for GuestSessions {
     async fn load(&self, user: &UserKey) -> Result<Option<Account>, String> {
-        self.kept.account(user).await.map(Some).map_err(unreadable)
+        let mut account = self.kept.account(user).await.map_err(unreadable)?;
+        // Its streams ended with the instance: every client knows that it is in no room.
+        account.rooms.iter_mut().for_each(|room| room.viewers.clear());
+        Ok(Some(account))
     }
 
     async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String> {
@@ -188,6 +195,7 @@ impl Kept {
                     room: room.id,
                     nickname: room.nickname,
                     password: room.password,
+                    viewers: room.viewers.iter().map(|viewer| viewer.as_str().to_owned()).collect(),
                 };
                 self.store.save_room(user, record).await
             }
@@ -252,6 +260,11 @@ impl From<RoomRecord> for StoredRoom {
             id: record.room,
             nickname: record.nickname,
             password: record.password,
+            viewers: record
+                .viewers
+                .iter()
+                .filter_map(|viewer| Some(ResourcePart::new(viewer).ok()?.into_owned()))
+                .collect(),
         }
     }
 }
@@ -292,6 +305,7 @@ mod tests {
             id: "#v".into(),
             nickname: "r".into(),
             password: Some("k".into()),
+            viewers: Vec::new(),
         };
         let name = StoredName {
             localpart: "nurse-2".to_owned(),
@@ -346,6 +360,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_was_in_a_room_is_known_until_the_user_is_offline() {
+        let (_, sessions, user) = registered().await;
+        let room = StoredRoom {
+            id: "#verona".into(),
+            nickname: "r".into(),
+            password: None,
+            viewers: vec![ResourcePart::new("orchard").unwrap().into_owned()],
+        };
+        sessions.save(&user, StoreRequest::SetOnline(true)).await;
+        sessions.save(&user, StoreRequest::SaveRoom(room.clone())).await;
+        assert_eq!(
+            sessions.load(&user).await.unwrap().unwrap().rooms,
+            std::slice::from_ref(&room)
+        );
+        sessions.save(&user, StoreRequest::SetOnline(false)).await;
+        let left = sessions.load(&user).await.unwrap().unwrap().rooms;
+        assert_eq!(
+            left,
+            [StoredRoom {
+                viewers: Vec::new(),
+                ..room
+            }]
+        );
+    }
+
+    #[tokio::test]
     async fn a_guest_finds_everything_again_but_no_password() {
         let (store, user) = (Arc::new(MemoryStore::new()), UserKey::from("romeo@x"));
         let sessions = GuestSessions::new(Arc::clone(&store) as Arc<dyn Store>);
@@ -353,6 +393,7 @@ mod tests {
             id: "#verona".into(),
             nickname: "r".into(),
             password: None,
+            viewers: Vec::new(),
         };
         let locked = StoredRoom {
             id: "#crypt".into(),

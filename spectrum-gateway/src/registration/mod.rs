@@ -3,6 +3,7 @@
 //!
 //! Owns the set of users with a request on the way. Credentials are neither logged nor quoted in errors.
 
+mod attempts;
 mod form;
 
 use std::collections::HashSet;
@@ -20,17 +21,22 @@ use spectrum_core::session::Input;
 use spectrum_core::session_task::SessionStore as _;
 use spectrum_core::store::{NewRegistration, RegisteredSessions, Store, StoreError};
 use spectrum_core::tasks::Tasks;
+use tokio::time::Instant;
 use tracing::{error, info, info_span};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Presence;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use attempts::Attempts;
+
 use crate::link::Outbox;
 use crate::naming::Naming;
 use crate::roster::{Clean, RosterKeeper};
 
-pub use form::{FormError, Submission};
+pub use form::Submission;
+pub(crate) use form::stored_values;
+pub use spectrum_core::dialogue::FormError;
 
 /// Requests on the way. The store commits together what waits together, so this many cost hardly more than one; above it
 /// the answer is `resource-constraint`.
@@ -51,6 +57,7 @@ struct Parts {
     outbox: Arc<Outbox>,
     tasks: Tasks,
     busy: Mutex<HashSet<UserKey>>,
+    attempts: Mutex<Attempts>,
 }
 
 /// What a registrar works with.
@@ -89,6 +96,9 @@ pub enum RegistrationError {
     /// Another request of the same user is on the way.
     #[error("another request of this user is being dealt with")]
     Busy,
+    /// The user has tried too often.
+    #[error("the user has tried too often")]
+    TooOften,
     /// The store failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
@@ -120,6 +130,7 @@ impl Registrar {
             outbox,
             tasks,
             busy,
+            attempts: Mutex::default(),
         }))
     }
 
@@ -150,10 +161,28 @@ impl Registrar {
         self.0.outbox.push(service::reply(iq, answer));
     }
 
-    /// Stores credentials, as if the user had sent them. Waits for the store.
+    /// Stores what the user has entered. Waits for the store.
     ///
     /// # Errors
     /// [`RegistrationError`] except `NotRegistered`.
+    pub async fn enter(&self, user: &BareJid, submission: Submission) -> Result<(), RegistrationError> {
+        if !self.may_try(user) {
+            return Err(RegistrationError::TooOften);
+        }
+        self.register(user, submission).await
+    }
+
+    /// Whether the user may try to log in once more, with what is stored or with something else; counts as a try.
+    pub fn may_try(&self, user: &BareJid) -> bool {
+        let user = UserKey::from(user.as_str());
+        let mut attempts = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.take(&user, Instant::now())
+    }
+
+    /// Stores credentials that an administrator has entered. Waits for the store.
+    ///
+    /// # Errors
+    /// [`RegistrationError`] except `NotRegistered` and `TooOften`.
     pub async fn register(&self, user: &BareJid, submission: Submission) -> Result<(), RegistrationError> {
         let _turn = Turn::begin(self, user).ok_or(RegistrationError::Busy)?;
         self.save(user, submission).await
@@ -264,12 +293,19 @@ impl Turn {
             Iq::Get { .. } => registrar.answer_get(&user).await.map(Some),
             Iq::Set { payload, .. } => match Submission::read(payload) {
                 Ok(None) => registrar.remove(&user).await.map(|()| None),
+                Ok(Some(_)) if !registrar.may_try(&user) => Err(RegistrationError::TooOften),
                 Ok(Some(submission)) => registrar.save(&user, submission).await.map(|()| None),
                 Err(refused) => Err(refused.into()),
             },
             Iq::Result { .. } | Iq::Error { .. } => return,
         };
-        registrar.reply(&iq, answer.or_else(|failed| told(&failed)));
+        registrar.reply(
+            &iq,
+            answer.or_else(|failed| {
+                let (condition, text) = failed.told();
+                refuse(condition, &text)
+            }),
+        );
     }
 }
 
@@ -284,25 +320,32 @@ impl Drop for Turn {
     }
 }
 
-/// How a failure is told to the user.
-fn told(failed: &RegistrationError) -> Answer {
-    match failed {
-        RegistrationError::Form(refused) => refuse(refused.condition(), &refused.to_string()),
-        RegistrationError::NotRegistered => refuse(DefinedCondition::RegistrationRequired, "You are not registered."),
-        RegistrationError::Starting => refuse(
-            DefinedCondition::ResourceConstraint,
-            "The network is still starting. Try again in a moment.",
-        ),
-        RegistrationError::Busy => refuse(DefinedCondition::ResourceConstraint, "Try again in a moment."),
-        RegistrationError::Store(failed) => {
-            error!(
-                error = failed as &dyn std::error::Error,
-                "The database failed a registration."
-            );
-            refuse(
-                DefinedCondition::InternalServerError,
-                "The transport's database failed. Try again later.",
-            )
-        }
+impl RegistrationError {
+    /// How it is told to the user. What the database says is logged instead.
+    pub(crate) fn told(&self) -> (DefinedCondition, String) {
+        let (condition, text) = match self {
+            Self::Form(refused) => return (refused.condition(), refused.to_string()),
+            Self::NotRegistered => (DefinedCondition::RegistrationRequired, "You are not registered."),
+            Self::Starting => (
+                DefinedCondition::ResourceConstraint,
+                "The network is still starting. Try again in a moment.",
+            ),
+            Self::Busy => (DefinedCondition::ResourceConstraint, "Try again in a moment."),
+            Self::TooOften => (
+                DefinedCondition::ResourceConstraint,
+                "You have tried too often. Try again in some minutes.",
+            ),
+            Self::Store(failed) => {
+                error!(
+                    error = failed as &dyn std::error::Error,
+                    "The database failed a registration."
+                );
+                (
+                    DefinedCondition::InternalServerError,
+                    "The transport's database failed. Try again later.",
+                )
+            }
+        };
+        (condition, text.to_owned())
     }
 }

@@ -20,7 +20,7 @@ use crate::backend::{Answer, OpError, OpErrorKind, Outcome, Retry, Verb};
 use crate::model::{Capability, JoinRoom, Nickname, Occupant, RoomId, Secret, Timestamp};
 use crate::session::archive::{ArchivePage, ArchiveQuery, ArchiveRequest, MAX_PAGE};
 use crate::session::pending::Pending;
-use crate::session::{Cx, Output, StoreRequest, StoredRoom};
+use crate::session::{Cx, Output, StoreRequest};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::delay;
 
@@ -103,6 +103,9 @@ fn enter(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Pres
             (_, Some(muc)) => {
                 room.add_viewer(user.resource, nick, muc.history);
                 if room.state == State::Joined {
+                    if !inside {
+                        cx.store(StoreRequest::SaveRoom(room.stored()));
+                    }
                     show_room(rooms, cx, user.node);
                 } else if room.viewers.len() == 1 && !room.was_in {
                     // Nobody has been in yet: the latest wish counts.
@@ -199,10 +202,13 @@ fn leave(rooms: &mut Rooms, cx: &mut Cx<'_>, user: FromUser<'_>, presence: &Pres
     show::say(cx, stanza);
     room.remove_viewer(user.resource);
     line::forget_waiting(room, cx, Some(user.resource), "You have left the room.");
-    if room.viewers.is_empty()
-        && let Some(room) = rooms.take_out(cx, user.node)
-    {
-        depart(room, cx);
+    if room.viewers.is_empty() {
+        if let Some(mut room) = rooms.take_out(cx, user.node) {
+            disappoint(&mut room, cx, "You have left the room.");
+            depart(room, cx);
+        }
+    } else if room.was_in {
+        cx.store(StoreRequest::SaveRoom(room.stored()));
     }
 }
 
@@ -276,8 +282,9 @@ pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, outco
     if again_later(room, cx, &failed) {
         return;
     }
-    let Some(room) = rooms.take_out(cx, node) else { return };
+    let Some(mut room) = rooms.take_out(cx, node) else { return };
     cx.out.push(Output::Store(StoreRequest::RemoveRoom(room.id.clone())));
+    disappoint(&mut room, cx, &failed.text);
     if room.was_in {
         expel(room, cx, &[], &failed.text);
         return;
@@ -340,12 +347,7 @@ fn complete(room: &mut Room, cx: &mut Cx<'_>, nickname: Nickname) {
         show::to_viewers(room, &stanza, cx);
     }
     room.was_in = true;
-    let stored = StoredRoom {
-        id: room.id.clone(),
-        nickname,
-        password: room.password.clone(),
-    };
-    cx.out.push(Output::Store(StoreRequest::SaveRoom(stored)));
+    cx.store(StoreRequest::SaveRoom(room.stored()));
 }
 
 /// Shows the room to every resource that has not been shown it: the others and oneself at once; history and subject as
@@ -364,8 +366,14 @@ pub(super) fn show_room(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart) {
         let joiner = Joiner {
             resource,
             max_chars: wish.maxchars,
+            resumes: viewer.resumed,
         };
-        let Some(query) = history_query(&wish, cx) else {
+        let query = if joiner.resumes {
+            Some(room.past.missed())
+        } else {
+            history_query(&wish, cx)
+        };
+        let Some(query) = query else {
             // What is said from now on is news.
             viewer.heard = true;
             tell_history(rooms, cx, node, &joiner, &ArchivePage::default());
@@ -408,6 +416,8 @@ fn show_present(room: &Room, cx: &mut Cx<'_>, resource: &ResourcePart) {
 pub(super) struct Joiner {
     resource: ResourcePart,
     max_chars: Option<u32>,
+    /// It has heard everything until the instance ended.
+    pub(super) resumes: bool,
 }
 
 /// What a resource wants to hear of what was said before (XEP-0045 7.2.13); `None`: nothing.
@@ -462,6 +472,21 @@ pub(super) fn tell_history(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, 
     let mut subject = show::subject(room, cx);
     subject.to = Some(to.into());
     show::say(cx, subject);
+}
+
+/// Resources that were in when the instance ended are not heard of, or there is no room to show them any more: should they
+/// still be there, they are told that they are out.
+pub(super) fn disappoint(room: &mut Room, cx: &mut Cx<'_>, reason: &str) {
+    for resource in std::mem::take(&mut room.expected) {
+        let gone = Gone {
+            codes: &[code::SELF, code::SERVICE_SHUTDOWN],
+            reason: Some(reason).filter(|reason| !reason.is_empty()),
+            ..Gone::default()
+        };
+        let mut stanza = show::unavailable(room, &self_present(room), gone, cx);
+        stanza.to = Some(cx.user.with_resource(&resource).into());
+        show::say(cx, stanza);
+    }
 }
 
 /// The user is out: tells every resource that looks, with these codes besides 110, and answers what waits.

@@ -34,12 +34,16 @@ use crate::backend::{Event, Outcome};
 use crate::model::{Capability, Chat, LegacyName, MessageId, RoomId, RoomSummary};
 use crate::session::archive::ArchiveAnswer;
 use crate::session::outbox::Entry;
-use crate::session::{Cx, StoredRoom};
+use crate::session::{Cx, StoreRequest, StoredRoom};
 use crate::stanza::Stanza;
 
 use occupant_id::OccupantIds;
 pub use occupant_id::RoomSecret;
 use room::{Room, State};
+
+/// How long resources are waited for that were in rooms when the instance ended: they have been asked whether they are there,
+/// and have a minute to answer.
+const EXPECTATION: Duration = Duration::from_secs(90);
 
 /// Rooms of a pushed list that are kept for service discovery.
 const LISTED: usize = 1_000;
@@ -82,6 +86,8 @@ pub(crate) struct Rooms {
     /// What ids of occupants are made with.
     secret: RoomSecret,
     archive: archive::Archive,
+    /// Until when resources are waited for that do not know of the end of the instance.
+    expected_until: Option<Duration>,
 }
 
 impl Rooms {
@@ -97,9 +103,34 @@ impl Rooms {
         for stored in rooms.into_iter().take(cx.config.limits.rooms) {
             let node = cx.names.node_of(&LegacyName::from(&stored.id), cx.out);
             let ids = OccupantIds::new(&self.secret, &stored.id, cx.names.mapping());
-            self.rooms
+            let room = self
+                .rooms
                 .entry(node.clone())
                 .or_insert_with(|| Room::new(stored.id, node, stored.nickname, stored.password, ids));
+            if !stored.viewers.is_empty() {
+                room.expected = stored.viewers;
+                room.past.heard_until(cx.now.wall);
+                room.expected
+                    .retain(|resource| room.viewers.iter().all(|viewer| viewer.resource != *resource));
+                self.expected_until = Some(cx.now.mono + EXPECTATION);
+            }
+        }
+    }
+
+    /// A resource is there. If it was in rooms when the instance ended, it believes that it still is, and is shown them again.
+    pub(crate) fn arrived(&mut self, cx: &mut Cx<'_>, resource: &ResourcePart) {
+        if self.expected_until.is_none() {
+            return;
+        }
+        let mut ready = Vec::new();
+        for room in self.rooms.values_mut().filter(|room| room.expected.contains(resource)) {
+            room.resume_viewer(resource);
+            if room.state == State::Joined {
+                ready.push(room.node.clone());
+            }
+        }
+        for node in ready {
+            join::show_room(self, cx, &node);
         }
     }
 
@@ -240,9 +271,11 @@ impl Rooms {
     }
 
     /// One of the user's resources is gone. The rooms stay: they go with the session, or with a resource that leaves.
-    pub(crate) fn resource_gone(&mut self, _cx: &mut Cx<'_>, resource: &ResourceRef) {
+    pub(crate) fn resource_gone(&mut self, cx: &mut Cx<'_>, resource: &ResourceRef) {
         for room in self.rooms.values_mut() {
-            room.remove_viewer(resource);
+            if room.remove_viewer(resource) && room.was_in {
+                cx.store(StoreRequest::SaveRoom(room.stored()));
+            }
         }
     }
 
@@ -264,6 +297,13 @@ impl Rooms {
                     archive::Asked::History(_) | archive::Asked::CatchUp | archive::Asked::Tombstone(_) => {}
                 }
             }
+            join::disappoint(&mut room, cx, reason);
+            if room.was_in && !room.viewers.is_empty() {
+                cx.store(StoreRequest::SaveRoom(StoredRoom {
+                    viewers: Vec::new(),
+                    ..room.stored()
+                }));
+            }
             join::expel(room, cx, &[show::code::SERVICE_SHUTDOWN], reason);
         }
         self.listed = Vec::new();
@@ -283,11 +323,18 @@ impl Rooms {
                     .chain(room.echoes.front().map(|e| e.until))
                     .chain(room.unsaved.due())
             })
+            .chain(self.expected_until)
             .min()
     }
 
     /// Does what is due.
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if self.expected_until.is_some_and(|until| until <= cx.now.mono) {
+            self.expected_until = None;
+            for room in self.rooms.values_mut() {
+                join::disappoint(room, cx, "The transport was restarted.");
+            }
+        }
         for room in self.rooms.values_mut() {
             if let State::Lost { again_at: Some(at) } = room.state
                 && at <= cx.now.mono

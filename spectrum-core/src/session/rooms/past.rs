@@ -11,7 +11,7 @@ use super::{RoomRequest, Rooms, admin, heard, mam};
 use crate::backend::{Answer, OpErrorKind, Outcome, Verb};
 use crate::model::{Capability, Chat, HistoryPage, MessageId, PageRequest, Timestamp};
 use crate::session::Cx;
-use crate::session::archive::{ArchiveRequest, ArchivedLine};
+use crate::session::archive::{ArchiveQuery, ArchiveRequest, ArchivedLine, MAX_PAGE};
 
 /// Lines asked for at once.
 const PAGE: u32 = 100;
@@ -28,6 +28,8 @@ pub(super) struct Past {
     waiting: Vec<(ArchiveRequest, Asked)>,
     /// The network has nothing older than the archive.
     start_reached: bool,
+    /// What was said from then on has been heard by nobody: the instance was not there, or the network tells of it now.
+    unheard: Option<Timestamp>,
 }
 
 /// Which page was asked for.
@@ -52,6 +54,9 @@ pub(super) fn begin(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart) {
 
 /// The archive has said which line it knows last.
 pub(super) fn catch_up(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, last: Option<&ArchivedLine>) {
+    if let (Some(room), Some(last)) = (rooms.rooms.get_mut(node), last) {
+        room.past.unheard = Some(Timestamp::from_millis(last.at.as_millis() + 1));
+    }
     let after = last.map(|line| MessageId::from(line.id.as_str()));
     let left = CATCH_UP_PAGES;
     ask_network(rooms, cx, node, Page::CatchUp { after, left });
@@ -177,12 +182,31 @@ fn stanzas(room: &Room, cx: &mut Cx<'_>, history: HistoryPage) -> Vec<(String, T
 fn settled(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart) {
     let Some(room) = rooms.rooms.get_mut(node) else { return };
     room.past.asking = false;
-    for (request, asked) in std::mem::take(&mut room.past.waiting) {
+    let missed = room.past.missed();
+    for (mut request, asked) in std::mem::take(&mut room.past.waiting) {
+        if matches!(&asked, Asked::History(joiner) if joiner.resumes) {
+            request = ArchiveRequest::Page(missed.clone());
+        }
         archive::ask(rooms, cx, node, request, asked);
     }
 }
 
 impl Past {
+    /// The instance begins: who was in when it ended has heard nothing since.
+    pub(super) fn heard_until(&mut self, now: Timestamp) {
+        self.unheard = Some(now);
+    }
+
+    /// What to ask the archive for on behalf of a resource that was in when the instance ended.
+    pub(super) fn missed(&self) -> ArchiveQuery {
+        ArchiveQuery {
+            start: self.unheard,
+            limit: MAX_PAGE,
+            newest: true,
+            ..ArchiveQuery::default()
+        }
+    }
+
     /// Whether the network has nothing older than the archive, or does not tell.
     pub(super) fn start_reached(&self) -> bool {
         self.start_reached

@@ -13,6 +13,7 @@ use super::past::Past;
 use crate::model::{
     Affiliation, AvatarHash, ContactId, MessageId, Nickname, Occupant, Presence, Role, RoomId, RoomSubject, Secret,
 };
+use crate::session::StoredRoom;
 
 /// Lines of the user that wait for the room to be joined again.
 pub(super) const WAITING_LINES: usize = 20;
@@ -49,6 +50,8 @@ pub(super) struct Viewer {
     pub(super) shown: bool,
     /// Whether it has been told what was said before: from then on it hears every line.
     pub(super) heard: bool,
+    /// Whether it was in when the instance ended, and has heard what was said until then.
+    pub(super) resumed: bool,
 }
 
 /// Somebody in the room.
@@ -90,6 +93,8 @@ pub(super) struct Room {
     pub(super) nickname: Nickname,
     pub(super) password: Option<Secret>,
     pub(super) viewers: Vec<Viewer>,
+    /// Resources that were in when the instance ended and have not been heard of since.
+    pub(super) expected: Vec<ResourcePart>,
     present: HashMap<Nickname, Present>,
     taken: HashMap<ResourcePart, Nickname>,
     pub(super) subject: Option<RoomSubject>,
@@ -115,6 +120,7 @@ impl Room {
             nickname,
             password,
             viewers: Vec::new(),
+            expected: Vec::new(),
             present: HashMap::new(),
             taken: HashMap::new(),
             subject: None,
@@ -134,6 +140,7 @@ impl Room {
 
     /// Adds a resource, or lets one that is there already begin anew.
     pub(super) fn add_viewer(&mut self, resource: &ResourcePart, asked: &ResourcePart, history: Option<History>) {
+        self.expected.retain(|expected| expected != resource);
         self.viewers.retain(|v| v.resource != *resource);
         self.viewers.push(Viewer {
             resource: resource.clone(),
@@ -141,7 +148,17 @@ impl Room {
             history,
             shown: false,
             heard: false,
+            resumed: false,
         });
+    }
+
+    /// Adds a resource that believes itself in since before the instance ended.
+    pub(super) fn resume_viewer(&mut self, resource: &ResourcePart) {
+        let asked = self.resource_of(&self.nickname);
+        self.add_viewer(resource, &asked, None);
+        if let Some(viewer) = self.viewers.last_mut() {
+            viewer.resumed = true;
+        }
     }
 
     /// Takes a resource out; true if it was in.
@@ -149,6 +166,17 @@ impl Room {
         let before = self.viewers.len();
         self.viewers.retain(|v| &*v.resource != resource);
         self.viewers.len() != before
+    }
+
+    /// What to keep of it.
+    pub(super) fn stored(&self) -> StoredRoom {
+        let viewers = self.viewers.iter().map(|viewer| viewer.resource.clone());
+        StoredRoom {
+            id: self.id.clone(),
+            nickname: self.nickname.clone(),
+            password: self.password.clone(),
+            viewers: viewers.chain(self.expected.iter().cloned()).collect(),
+        }
     }
 
     pub(super) fn is_self(&self, nickname: &Nickname) -> bool {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backend::{LoginError, LoginErrorKind, OpError, Retry};
-use crate::model::{Availability, Field, FieldKind, Form, LoginPrompt, PromptId, Secret};
+use crate::model::{Availability, Field, FieldKind, Form, FormAnswers, LoginPrompt, PromptId, Secret};
 
 #[test]
 fn a_registered_user_who_comes_online_is_logged_in() {
@@ -435,12 +435,12 @@ fn a_question_of_the_login_is_asked_in_a_chat_with_the_transport() {
         prompt: PromptId(7),
         what: Box::new(LoginPrompt::Ask(form)),
     }));
-    assert_eq!(desk.stanzas().len(), 2);
+    assert_eq!(desk.stanzas().len(), 1);
     desk.pass(Duration::from_secs(200));
     desk.user("<message to='net.example' type='chat'><body>123456</body></message>");
     assert_eq!(desk.stanzas().len(), 1);
     desk.user("<message to='net.example' type='chat'><body>perhaps</body></message>");
-    assert_eq!(desk.stanzas().len(), 2);
+    assert_eq!(desk.stanzas().len(), 1);
     desk.user("<message to='net.example' type='chat'><body>yes</body></message>");
     assert_eq!(desk.lines(), ["prompt 7 Some([\"code=123456\", \"trust=true\"])"]);
 }
@@ -512,4 +512,80 @@ fn a_client_that_leaves_after_its_login_and_before_its_resource_leaves_no_sessio
         lines.contains(&"release".to_owned()) && lines.contains(&"logged out".to_owned()),
         "{lines:?}"
     );
+}
+
+fn prompted(desk: &mut Desk) {
+    let fields = vec![Field {
+        name: "code".to_owned(),
+        label: "Code".to_owned(),
+        kind: FieldKind::Text,
+        required: true,
+        default: None,
+    }];
+    let form = Form {
+        fields,
+        ..Form::default()
+    };
+    desk.input(Input::Link(LinkInput::Prompt {
+        prompt: PromptId(7),
+        what: Box::new(LoginPrompt::Ask(form)),
+    }));
+}
+
+#[test]
+fn whoever_attends_a_login_gets_its_questions_and_its_end() {
+    let mut desk = Desk::new(GATEWAY, info());
+    desk.input(Input::Start);
+    desk.input(Input::Loaded(Some(Box::new(account()))));
+    // Nobody is online: the attendant alone keeps the session.
+    desk.input(Input::Attend(true));
+    desk.pass(Duration::from_secs(100));
+    desk.input(Input::Assigned(Arc::clone(&desk.info)));
+    desk.out.clear();
+    prompted(&mut desk);
+    let lines = desk.lines();
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("progress Prompt(PromptId(7), Ask("),
+        "{lines:?}"
+    );
+    let answers = FormAnswers::from([("code".to_owned(), "12".into())]);
+    desk.input(Input::Answer(PromptId(6), Some(answers.clone())));
+    assert!(desk.lines().is_empty(), "an answer to an old question");
+    desk.input(Input::Answer(PromptId(7), Some(answers)));
+    assert_eq!(desk.lines(), ["prompt 7 Some([\"code=12\"])"]);
+    desk.input(Input::Link(LinkInput::LoggedIn));
+    assert_eq!(desk.lines()[..2], ["logged in", "progress LoggedIn"]);
+}
+
+#[test]
+fn a_question_goes_to_the_chat_when_nobody_attends_any_more() {
+    let mut desk = Desk::new(GATEWAY, info());
+    desk.input(Input::Start);
+    desk.user("<presence/>");
+    desk.input(Input::Loaded(Some(Box::new(account()))));
+    desk.input(Input::Assigned(Arc::clone(&desk.info)));
+    desk.input(Input::Attend(true));
+    prompted(&mut desk);
+    desk.out.clear();
+    desk.input(Input::Attend(false));
+    assert_eq!(desk.stanzas().len(), 1);
+    desk.user("<message to='net.example' type='chat'><body>12</body></message>");
+    assert_eq!(desk.lines(), ["prompt 7 Some([\"code=12\"])"]);
+}
+
+#[test]
+fn who_wants_to_leave_with_the_last_client_does_where_others_stay() {
+    let mut desk = Desk::online(GATEWAY, info());
+    let config = SessionConfig {
+        linger: None,
+        ..(*desk.session.config).clone()
+    };
+    desk.session.config = Arc::new(config);
+    desk.input(Input::Setting {
+        name: "stay_connected".to_owned(),
+        value: "false".to_owned(),
+    });
+    desk.user("<presence type='unavailable'/>");
+    desk.pass(Duration::from_secs(31));
+    assert!(desk.lines().contains(&"close Offline".to_owned()));
 }

@@ -59,10 +59,12 @@ pub(super) fn info_without(missing: &[Capability]) -> BackendInfo {
 pub(super) const GATEWAY: FaceTraits = FaceTraits {
     holds_messages: false,
     serves_roster: false,
+    answers_chat: false,
 };
 pub(super) const SERVER: FaceTraits = FaceTraits {
     holds_messages: true,
     serves_roster: true,
+    answers_chat: false,
 };
 
 impl Desk {
@@ -306,6 +308,8 @@ pub(super) fn line(output: &Output) -> String {
         Output::Committed(event) => format!("committed {event}"),
         Output::Assign => "assign".to_owned(),
         Output::Release => "release".to_owned(),
+        Output::Progress(progress) => format!("progress {progress:?}"),
+        Output::Said(message) => format!("said {}", xml(&Stanza::Message(message.clone()))),
         Output::LoggedIn => "logged in".to_owned(),
         Output::LoggedOut => "logged out".to_owned(),
         Output::Close(reason) => format!("close {reason:?}"),

@@ -245,6 +245,8 @@ impl Ledger {
                 | Output::Link(_)
                 | Output::Committed(_)
                 | Output::Store(_)
+                | Output::Progress(_)
+                | Output::Said(_)
                 | Output::LoggedIn
                 | Output::LoggedOut => {}
             }

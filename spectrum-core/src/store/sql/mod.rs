@@ -299,14 +299,13 @@ impl Store for SqlStore {
     }
 
     async fn load_rooms(&self, user: &UserKey) -> Result<Vec<RoomRecord>, StoreError> {
-        let rows: Vec<(String, String, Option<Vec<u8>>)> = on!(&self.inner.read, pool => sqlx::query_as(sql::ROOMS)
+        let rows: Vec<RoomRow> = on!(&self.inner.read, pool => sqlx::query_as(sql::ROOMS)
             .bind(user.as_str())
             .fetch_all(pool)
             .await)
         .map_err(self.failed())?;
-        if rows.iter().all(|(_, _, sealed)| sealed.is_none()) {
-            let record = |(room, nickname, _)| open_room(room, nickname, None);
-            return Ok(rows.into_iter().map(record).collect());
+        if rows.iter().all(|row| row.2.is_none()) {
+            return Ok(rows.into_iter().map(|row| open_room(row, None)).collect());
         }
         let refused = || StoreError::Sealed {
             user: user.as_str().to_owned(),
@@ -322,23 +321,22 @@ impl Store for SqlStore {
             .keyring
             .unwrap(&self.inner.instance, user.as_str(), &wrapped.ok_or_else(refused)?)?;
         rows.into_iter()
-            .map(|(room, nickname, sealed)| {
-                let password = match sealed {
+            .map(|row| {
+                let password = match &row.2 {
                     Some(sealed) => {
-                        let plain = key.open(self.place(user, "room"), &sealed)?;
-                        Some(secret::decode_text(&room, &plain).ok_or_else(refused)?)
+                        let plain = key.open(self.place(user, "room"), sealed)?;
+                        Some(secret::decode_text(&row.0, &plain).ok_or_else(refused)?)
                     }
                     None => None,
                 };
-                Ok(open_room(room, nickname, password))
+                Ok(open_room(row, password))
             })
             .collect()
     }
 
     async fn save_room(&self, user: &UserKey, room: RoomRecord) -> Result<(), StoreError> {
         check_text("user", user.as_str())?;
-        check_text("room", room.room.as_str())?;
-        check_text("nickname", room.nickname.as_str())?;
+        room.check()?;
         self.write(Write::SaveRoom {
             user: user.clone(),
             room,
@@ -442,11 +440,15 @@ impl SqlStore {
     }
 }
 
-fn open_room(room: String, nickname: String, password: Option<crate::model::Secret>) -> RoomRecord {
+/// Room, nickname, sealed password, viewers.
+type RoomRow = (String, String, Option<Vec<u8>>, String);
+
+fn open_room((room, nickname, _, viewers): RoomRow, password: Option<crate::model::Secret>) -> RoomRecord {
     RoomRecord {
         room: RoomId::from(room),
         nickname: Nickname::from(nickname),
         password,
+        viewers: viewers.lines().map(str::to_owned).collect(),
     }
 }
 

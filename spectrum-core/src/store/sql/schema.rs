@@ -99,6 +99,11 @@ macro_rules! archive {
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("first", first!("TEXT", "BLOB"), first!("TEXT COLLATE \"C\"", "BYTEA")),
     ("archive", archive!("TEXT"), archive!("TEXT COLLATE \"C\"")),
+    (
+        "viewers",
+        "ALTER TABLE rooms ADD COLUMN viewers TEXT NOT NULL DEFAULT '';\n",
+        "ALTER TABLE rooms ADD COLUMN viewers TEXT NOT NULL DEFAULT '';\n",
+    ),
 ];
 
 /// Which database's words.
@@ -145,8 +150,14 @@ mod tests {
                 .map(|migration| checksum(&migration.checksum))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(sums(Dialect::Sqlite), ["095ac9496e29559d", "76e2a8f8b0048061"]);
-        assert_eq!(sums(Dialect::Postgres), ["14bfdab57a4d2f92", "030f31ca65617212"]);
+        assert_eq!(
+            sums(Dialect::Sqlite),
+            ["095ac9496e29559d", "76e2a8f8b0048061", "aa86b1adeae59d17"]
+        );
+        assert_eq!(
+            sums(Dialect::Postgres),
+            ["14bfdab57a4d2f92", "030f31ca65617212", "aa86b1adeae59d17"]
+        );
     }
 
     fn checksum(bytes: &[u8]) -> String {

@@ -50,9 +50,9 @@ pub(super) const SAVE_ROSTER: &str = "INSERT INTO roster (user_jid, jid, is_held
 pub(super) const REMOVE_ROSTER_ENTRY: &str = "DELETE FROM roster WHERE user_jid = $1 AND jid = $2";
 pub(super) const REMOVE_ROSTER: &str = "DELETE FROM roster WHERE user_jid = $1";
 
-pub(super) const ROOMS: &str = "SELECT room, nickname, password FROM rooms WHERE user_jid = $1 ORDER BY room";
-pub(super) const SAVE_ROOM: &str = "INSERT INTO rooms (user_jid, room, nickname, password) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (user_jid, room) DO UPDATE SET nickname = excluded.nickname, password = excluded.password";
+pub(super) const ROOMS: &str = "SELECT room, nickname, password, viewers FROM rooms WHERE user_jid = $1 ORDER BY room";
+pub(super) const SAVE_ROOM: &str = "INSERT INTO rooms (user_jid, room, nickname, password, viewers) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (user_jid, room) DO UPDATE SET nickname = excluded.nickname, password = excluded.password, viewers = excluded.viewers";
 pub(super) const REMOVE_ROOM: &str = "DELETE FROM rooms WHERE user_jid = $1 AND room = $2";
 pub(super) const REMOVE_ROOMS: &str = "DELETE FROM rooms WHERE user_jid = $1";
 

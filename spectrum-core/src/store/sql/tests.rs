@@ -147,6 +147,7 @@ async fn swapped_rows_are_detected() {
             room: "#a".into(),
             nickname: "n".into(),
             password: Some("a".into()),
+            viewers: Vec::new(),
         };
         store.save_room(user, room.clone()).await.unwrap();
         store

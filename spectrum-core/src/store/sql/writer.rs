@@ -279,6 +279,8 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
                 .bind(room.room.as_str())
                 .bind(room.nickname.as_str())
                 .bind(password)
+                // A resource has no line break (RFC 7622 3.4).
+                .bind(room.viewers.join("\n"))
                 .execute(c)
                 .await
                 .map(|done| done.rows_affected()))

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use spectrum_core::model::Timestamp;
+use spectrum_core::dialogue::MAX_VALUE_BYTES;
+use spectrum_core::model::{Field, Timestamp};
 
 use super::*;
 
@@ -57,7 +58,7 @@ fn form_is_made_from_the_fields_of_the_backend() {
         <x xmlns='jabber:x:data' type='form'><title>Registration with IRC</title>\
         <instructions>Enter your username and password of the network.</instructions>\
         <field type='hidden' var='FORM_TYPE'><value>jabber:iq:register</value></field>\
-        <field var='username' label='Username'><required/></field>\
+        <field var='username' type='text-single' label='Username'><required/></field>\
         <field var='password' type='text-private' label='Password'><required/></field>\
         <field var='encoding' type='list-single' label='The encoding'><option label='UTF-8'><value>utf-8</value></option>\
         <option label='LATIN1'><value>latin1</value></option><value>utf-8</value></field>\

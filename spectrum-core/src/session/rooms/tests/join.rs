@@ -185,3 +185,80 @@ fn a_room_of_five_thousand_is_shown_whole_and_oneself_last() {
     stage.join("phone");
     assert_eq!(stage.seen().iter().filter(|s| s.starts_with("<presence")).count(), OTHERS + 1);
 }
+
+fn kept(viewers: &[&str]) -> StoredRoom {
+    let viewer = |name: &&str| ResourcePart::new(name).unwrap().into_owned();
+    StoredRoom {
+        id: ROOM.into(),
+        nickname: "me".into(),
+        password: None,
+        viewers: viewers.iter().map(viewer).collect(),
+    }
+}
+
+fn of_last_time(rooms: Vec<StoredRoom>) -> Kept {
+    Kept {
+        rooms,
+        ..Kept::default()
+    }
+}
+
+fn saved(out: &[Output]) -> Vec<Vec<String>> {
+    let viewers = |room: &StoredRoom| room.viewers.iter().map(ToString::to_string).collect();
+    out.iter()
+        .filter_map(|output| match output {
+            Output::Store(StoreRequest::SaveRoom(room)) => Some(viewers(room)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_client_that_does_not_know_of_a_restart_is_shown_its_rooms_again() {
+    let mut stage = Stage::new();
+    stage.with(|rooms, cx| rooms.stored(cx, of_last_time(vec![kept(&["desk", "phone"])])));
+    stage.with(|rooms, cx| rooms.logged_in(cx));
+    let desk = ResourcePart::new("desk").unwrap().into_owned();
+    stage.with(|rooms, cx| rooms.arrived(cx, &desk));
+    let other = ResourcePart::new("new").unwrap().into_owned();
+    stage.with(|rooms, cx| rooms.arrived(cx, &other));
+    let (request, _) = stage.verbs().pop().unwrap();
+    stage.outcome(request, Ok(Answer::Joined(Joined { nickname: "me".into() })));
+    let shown = stage.seen();
+    assert!(
+        shown[0].contains("to='u@example/desk'") && shown[0].contains("code='110'"),
+        "{shown:#?}"
+    );
+    assert!(
+        shown.iter().all(|stanza| stanza.contains("to='u@example/desk'")),
+        "{shown:#?}"
+    );
+    // Who does not come is told, should it be there after all.
+    stage.now.mono += EXPECTATION;
+    stage.with(|rooms, cx| rooms.tick(cx));
+    assert_eq!(
+        stage.seen(),
+        [
+            "<presence from='#r@net.example/me' to='u@example/phone' type='unavailable'><status>The transport was restarted.</status><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'><reason>The transport was restarted.</reason></item><status code='110'/><status code='332'/></x></presence>"
+        ]
+    );
+    // Nobody is waited for twice.
+    stage.with(|rooms, cx| rooms.arrived(cx, &ResourcePart::new("phone").unwrap().into_owned()));
+    assert!(stage.seen().is_empty());
+}
+
+#[test]
+fn which_resources_are_in_a_room_is_kept_until_they_are_told_that_they_are_out() {
+    let mut stage = Stage::new();
+    stage.join("desk");
+    assert_eq!(saved(&stage.out), [["desk"]]);
+    stage.out.clear();
+    stage.join("phone");
+    assert_eq!(saved(&stage.out), [["desk", "phone"]]);
+    stage.out.clear();
+    stage.user("phone", "<presence type='unavailable' to='#r@net.example/me'/>");
+    assert_eq!(saved(&stage.out), [["desk"]]);
+    stage.out.clear();
+    stage.with(|rooms, cx| rooms.close(cx, "The transport is stopping."));
+    assert_eq!(saved(&stage.out), [Vec::<String>::new()]);
+}

@@ -65,6 +65,7 @@ impl Stage {
                 face: FaceTraits {
                     holds_messages: false,
                     serves_roster: false,
+                    answers_chat: false,
                 },
                 linger: None,
                 login_timeout: Duration::from_secs(30),
