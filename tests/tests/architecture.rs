@@ -64,7 +64,7 @@ fn names(line: &str, word: &str) -> bool {
 
 #[test]
 fn the_brain_has_no_clock_and_does_nothing_to_the_world() {
-    let brain = ["session", "service", "face.rs", "stream", "stanza.rs"];
+    let brain = ["dialogue", "session", "service", "face.rs", "stream", "stanza.rs"];
     let world = [
         "tokio",
         "std::fs",

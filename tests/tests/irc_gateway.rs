@@ -9,8 +9,8 @@ use spectrum_tests::irc::Irc;
 use spectrum_tests::peers::{Inspircd, Ngircd, Process, Signal, needed, wait_until};
 use spectrum_tests::rooms::as_slixmpp_asks;
 use spectrum_tests::scene::{
-    CHANNEL, Gateway, NICK, Network, ROOM, TRANSPORT, body, conversation, every_message_has_a_fate, is_groupchat, is_presence,
-    join, online, register,
+    CHANNEL, Gateway, NICK, Network, ROOM, TRANSPORT, body, conversation, every_message_has_a_fate, has_status, is_groupchat,
+    is_presence, join, online, register,
 };
 
 /// Carol in the channel, alice registered and in it too.
@@ -164,6 +164,45 @@ async fn a_restarted_prosody_finds_everybody_still_on_irc() {
         })
         .await;
     every_message_has_a_fate(&mut alice, &mut carol, 10, async || {}).await;
+}
+
+#[tokio::test]
+async fn a_killed_gateway_shows_the_room_again_to_the_client_that_never_left_it() {
+    let Some(network) = ngircd().await else { return };
+    let Some(mut gateway) = needed(Gateway::start(network, true).await) else {
+        return;
+    };
+    let Some((mut alice, mut carol)) = everybody_in_the_room(&gateway, Library::Slixmpp).await else {
+        return;
+    };
+    carol.send(&format!("PRIVMSG {CHANNEL} :before the end")).await;
+    alice.expect_body("before the end").await;
+    // Her devices are noted with the room, and so is what was said there.
+    alice.request("set", ROOM, "<query xmlns='urn:xmpp:mam:2'/>").await;
+    gateway.instance.process().kill();
+    carol.expect(&[":alice!", "QUIT"]).await;
+    gateway.instance.restart().unwrap();
+    carol.expect_within(Duration::from_secs(60), &[":alice!", "JOIN"]).await;
+    let me = format!("{ROOM}/{NICK}");
+    alice
+        .expect("my own presence in the room", |s| {
+            is_presence(s, &me, None) && has_status(s, "110")
+        })
+        .await;
+    // She has not joined again, and hears and is heard.
+    carol.send(&format!("PRIVMSG {CHANNEL} :back again?")).await;
+    let line = alice.expect("a line", |s| is_groupchat(s) && body(s).is_some()).await;
+    assert_eq!(
+        body(&line).as_deref(),
+        Some("back again?"),
+        "what she knows is not said again"
+    );
+    alice
+        .send(&format!(
+            "<message to='{ROOM}' type='groupchat' id='r1'><body>never left!</body></message>"
+        ))
+        .await;
+    carol.expect(&["PRIVMSG", CHANNEL, "never left!"]).await;
 }
 
 #[tokio::test]
