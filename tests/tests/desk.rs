@@ -282,3 +282,82 @@ async fn administrators_have_three_ways_and_nobody_else_has_one() {
     assert!(talk(&mut bob, "registered_users_count").await.contains("I do not understand"));
     assert!(!talk(&mut bob, "help").await.contains("administrators"));
 }
+
+/// Everything a command says, as text.
+fn words(command: &Element) -> String {
+    String::from(command)
+}
+
+#[tokio::test]
+async fn every_way_in_can_be_gone_by_command_and_accounts_change_without_ghosts() {
+    const NODE: &str = "jabber:iq:register";
+    let Some(scene) = needed(Scene::start().await) else { return };
+    let Some(mut alice) = needed(scene.client("alice").await) else {
+        return;
+    };
+    // A picture, then the digits it shows. A wrong answer can be mended on the spot.
+    let id = session(&call(&mut alice, NODE, None, &[]).await);
+    for digits in [Some("0"), None] {
+        let account = [("username", "captcha-alice"), ("password", "any")];
+        let shown = call(&mut alice, NODE, Some(&id), &account).await;
+        assert_eq!(status(&shown), "executing", "{shown:?}");
+        let text = words(&shown);
+        let shown_digits: String = text
+            .split("the digits ")
+            .nth(1)
+            .unwrap()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        let form = call(&mut alice, NODE, Some(&id), &[]).await;
+        let field = asked(&form);
+        let digits = digits.unwrap_or(&shown_digits);
+        let end = call(&mut alice, NODE, Some(&id), &[(&field[0], digits)]).await;
+        if digits == "0" {
+            assert_eq!((status(&end), asked(&end).len()), ("executing", 2), "{end:?}");
+            assert!(words(&end).contains("Those are not the digits."), "{end:?}");
+        } else {
+            assert_eq!(status(&end), "completed", "{end:?}");
+        }
+    }
+    // Another account takes the place of the first: a QR code that counts as scanned in a moment.
+    let id = session(&call(&mut alice, NODE, None, &[]).await);
+    let account = [("username", "qr-alice"), ("password", "any")];
+    let shown = call(&mut alice, NODE, Some(&id), &account).await;
+    assert!(words(&shown).contains("Scan this code"), "{shown:?}");
+    let done = call(&mut alice, NODE, Some(&id), &[]).await;
+    assert_eq!(status(&done), "completed", "{done:?}");
+    // A link, and a question whether it was followed. Who gives up there is not logged in, and stays registered.
+    for gives_up in [true, false] {
+        let id = session(&call(&mut alice, NODE, None, &[]).await);
+        let account = [("username", "link-alice"), ("password", "any")];
+        let shown = call(&mut alice, NODE, Some(&id), &account).await;
+        assert!(words(&shown).contains("https://example.org/"), "{shown:?}");
+        let form = call(&mut alice, NODE, Some(&id), &[]).await;
+        let field = asked(&form);
+        if gives_up {
+            let cancel = format!("<command xmlns='{COMMANDS}' node='{NODE}' sessionid='{id}' action='cancel'/>");
+            let end = alice.request("set", TRANSPORT, &cancel).await;
+            assert_eq!(status(end.get_child("command", COMMANDS).unwrap()), "canceled");
+        } else {
+            let end = call(&mut alice, NODE, Some(&id), &[(&field[0], "true")]).await;
+            assert_eq!(status(&end), "completed", "{end:?}");
+        }
+    }
+    // The chat has told of the login that failed; here only the last word counts.
+    alice
+        .send(&format!(
+            "<message to='{TRANSPORT}' type='chat'><body>status</body></message>"
+        ))
+        .await;
+    let is_status = |s: &Element| body(s).is_some_and(|text| text.starts_with("You are registered with"));
+    let told = body(&alice.expect("the status", is_status).await).unwrap();
+    assert!(told.contains(" as link-alice. State: online."), "{told}");
+    // The transport is in the roster once, and nobody twice.
+    let mut roster = roster(&mut alice).await;
+    let all = roster.len();
+    roster.sort();
+    roster.dedup();
+    assert_eq!(roster.len(), all);
+    assert!(roster.iter().any(|jid| jid == TRANSPORT), "{roster:?}");
+}
