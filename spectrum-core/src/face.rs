@@ -118,6 +118,9 @@ pub enum UserOut {
         contact: BareJid,
         /// The answer.
         accepted: bool,
+        /// The contact is new and wants to see the user too. Never said of one that is in the list already: an answer that
+        /// asks, and a client that answers and asks, would go on for ever.
+        asks: bool,
         /// The contact's name (XEP-0172).
         name: Option<String>,
     },

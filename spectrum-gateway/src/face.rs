@@ -102,14 +102,19 @@ impl Face for GatewayFace {
         match out {
             UserOut::Stanza(stanza) => stanzas.push(stanza),
             UserOut::Roster(change) => stanzas.push(roster_set(&self.transport, view.jid, change)),
-            UserOut::SubscriptionAnswered { contact, accepted, name } => {
+            UserOut::SubscriptionAnswered {
+                contact,
+                accepted,
+                asks,
+                name,
+            } => {
                 let answer = if accepted {
                     PresenceType::Subscribed
                 } else {
                     PresenceType::Unsubscribed
                 };
                 stanzas.push(Presence::new(answer).with_from(contact.clone()).with_to(to()).into());
-                if accepted {
+                if asks {
                     // XEP-0100 4.6: the contact wants to see the user too.
                     stanzas.push(subscribe(&contact, to(), name, None).into());
                 }

@@ -107,7 +107,13 @@ impl Face for ServerFace {
         match out {
             UserOut::Stanza(stanza) => stanzas.push(stanza),
             UserOut::Roster(change) => self.push(user, &change, stanzas),
-            UserOut::SubscriptionAnswered { contact, accepted, name } => {
+            // We serve the roster: who sees whom is settled with the answer.
+            UserOut::SubscriptionAnswered {
+                contact,
+                accepted,
+                name,
+                asks: _,
+            } => {
                 let type_ = if accepted {
                     PresenceType::Subscribed
                 } else {

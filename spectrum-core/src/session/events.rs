@@ -48,7 +48,7 @@ impl Parts {
                     self.queries.forget(&Chat::Contact(id.clone()));
                 }
                 if self.contacts.update(cx, update, audience.seen) {
-                    subscription::answered(cx, &self.contacts, &id, true);
+                    subscription::answered(cx, &self.contacts, &id, subscription::Reply::Added);
                 }
             }
             Event::ContactRemoved(id) => {

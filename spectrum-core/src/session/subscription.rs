@@ -106,10 +106,10 @@ impl Subscriptions {
                     return cx.refuse(&presence, op_error(&failed));
                 }
             }
-            answered(cx, contacts, &id, false);
+            answered(cx, contacts, &id, Reply::Refused);
             contacts.remove(cx, &id, asked.seen);
         } else {
-            answered(cx, contacts, &id, false);
+            answered(cx, contacts, &id, Reply::Refused);
         }
     }
 
@@ -126,7 +126,7 @@ fn subscribe(cx: &mut Cx<'_>, contacts: &mut Contacts, name: &LegacyName, asked:
         // Asked already: the answer will come from the network.
         Some(Subscription::Ask) => {}
         Some(Subscription::Both) => {
-            answered(cx, contacts, &id, true);
+            answered(cx, contacts, &id, Reply::Known);
             contacts.show_one(cx, name, None);
         }
         None if cx.can(Capability::AddContacts) => {
@@ -160,7 +160,7 @@ fn added(cx: &mut Cx<'_>, contacts: &mut Contacts, id: ContactId, resource: Opti
         .get(cx, id.as_str())
         .is_some_and(|contact| contact.subscription() == Subscription::Both)
     {
-        answered(cx, contacts, &id, true);
+        answered(cx, contacts, &id, Reply::Added);
         contacts.show_one(cx, &LegacyName::from(&id), resource.map(|r| &**r));
     }
 }
@@ -170,20 +170,36 @@ pub(crate) fn outcome(cx: &mut Cx<'_>, contacts: &mut Contacts, contact: Contact
     match outcome {
         Ok(_) => added(cx, contacts, contact, None),
         Err(failed) => {
-            answered(cx, contacts, &contact, false);
+            answered(cx, contacts, &contact, Reply::Refused);
             cx.refuse(presence, op_error(&failed));
         }
     }
 }
 
+/// What becomes of a subscription request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reply {
+    /// Yes, and the contact, now in the list, wants to see the user too.
+    Added,
+    /// Yes, as before.
+    Known,
+    /// No.
+    Refused,
+}
+
 /// A subscription request of the user has an answer.
-pub(crate) fn answered(cx: &mut Cx<'_>, contacts: &Contacts, id: &ContactId, accepted: bool) {
+pub(crate) fn answered(cx: &mut Cx<'_>, contacts: &Contacts, id: &ContactId, reply: Reply) {
     let name = contacts
         .get(cx, id.as_str())
         .and_then(|contact| contact.alias())
         .map(str::to_owned);
     let contact = address(cx, id);
-    cx.tell(UserOut::SubscriptionAnswered { contact, accepted, name });
+    cx.tell(UserOut::SubscriptionAnswered {
+        contact,
+        accepted: reply != Reply::Refused,
+        asks: reply == Reply::Added,
+        name,
+    });
 }
 
 fn tell(cx: &mut Cx<'_>, request: ContactRequest) {

@@ -166,6 +166,7 @@ fn accepted_subscription_is_answered_and_returned() {
     let said = write(UserOut::SubscriptionAnswered {
         contact: contact.clone(),
         accepted: true,
+        asks: true,
         name: Some("Nurse".to_owned()),
     });
     assert_eq!(
@@ -180,6 +181,7 @@ fn accepted_subscription_is_answered_and_returned() {
     let said = write(UserOut::SubscriptionAnswered {
         contact,
         accepted: false,
+        asks: false,
         name: None,
     });
     assert_eq!(

@@ -143,6 +143,7 @@ fn subscriptions_are_asked_and_answered() {
     let answered = |accepted| UserOut::SubscriptionAnswered {
         contact: bob(),
         accepted,
+        asks: accepted,
         name: None,
     };
     assert_eq!(

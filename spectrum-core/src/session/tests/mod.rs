@@ -283,8 +283,14 @@ pub(super) fn line(output: &Output) -> String {
         }
         Output::User(UserOut::Closed { reason }) => format!("closed {reason}"),
         Output::User(UserOut::NotRegistered) => "not registered".to_owned(),
-        Output::User(UserOut::SubscriptionAnswered { contact, accepted, name }) => {
-            format!("answered {contact} {accepted} {}", name.as_deref().unwrap_or("-"))
+        Output::User(UserOut::SubscriptionAnswered {
+            contact,
+            accepted,
+            asks,
+            name,
+        }) => {
+            let asks = if *asks { " asks" } else { "" };
+            format!("answered {contact} {accepted} {}{asks}", name.as_deref().unwrap_or("-"))
         }
         Output::User(UserOut::SubscriptionRequested { contact, name, text }) => {
             format!(

@@ -24,7 +24,7 @@ fn subscribing_adds_the_contact_on_the_network() {
         lines[1..],
         [
             "roster juliet@net.example \"-\" [] Both",
-            "answered juliet@net.example true -",
+            "answered juliet@net.example true - asks",
             "<presence from='juliet@net.example/bot' to='romeo@example.org' type='unavailable'/>"
         ]
     );
@@ -45,11 +45,11 @@ fn a_subscription_that_the_network_refuses_is_answered_with_no() {
 fn where_the_network_has_no_list_everybody_can_be_a_contact() {
     let mut desk = Desk::online(GATEWAY, info_without(&[Capability::AddContacts]));
     desk.user("<presence type='subscribe' to='juliet@net.example'/>");
-    assert!(desk.lines().contains(&"answered juliet@net.example true -".to_owned()));
+    assert!(desk.lines().contains(&"answered juliet@net.example true - asks".to_owned()));
 }
 
 #[test]
-fn subscribing_to_a_known_contact_is_answered_at_once() {
+fn subscribing_to_a_known_contact_is_answered_at_once_and_asks_nothing_in_return() {
     let mut desk = Desk::online(GATEWAY, info());
     desk.event(Event::Contact(ContactUpdate::new("juliet").alias("J")));
     desk.out.clear();
