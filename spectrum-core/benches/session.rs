@@ -46,6 +46,7 @@ fn seed() -> SessionSeed {
         linger: Some(Duration::from_secs(30)),
         login_timeout: Duration::from_secs(30),
         jid_escaping: None,
+        durable: false,
         limits: SessionLimits::default(),
     };
     SessionSeed {

@@ -146,6 +146,7 @@ pub fn session_seed(config: &Config, main: &dyn MainProcess, face: FaceTraits, l
                 archive_age: config.archive.max_age,
                 ..SessionLimits::default()
             },
+            durable: config.storage_url().is_some() && config.storage.journal != crate::config::Journal::Off,
         }),
         info,
     }
@@ -168,6 +169,7 @@ pub async fn open_store(config: &Config) -> Result<Option<Arc<dyn Store>>, RunEr
         url: url.to_owned(),
         instance: config.jid.to_string(),
         key_file: config.storage.key_file.clone(),
+        survive_power_cuts: config.storage.journal == crate::config::Journal::Full,
     };
     store::open(&options).await.map(Some).map_err(|failed| {
         let text = told(&failed);

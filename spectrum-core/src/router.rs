@@ -18,7 +18,7 @@ use crate::admin::UserStatus;
 use crate::face::{Face, To, UserIn};
 use crate::main_process::MainProcess;
 use crate::model::{LegacyName, Secret, UserKey};
-use crate::session::{CloseReason, Input, SessionSeed, Ticket};
+use crate::session::{CloseReason, Input, RecentMessage, RecentReply, SessionSeed, Ticket};
 use crate::session_task::{Gauges, Mailbox, Outlet, Queued, Refused, SessionStore, SessionTask, Surroundings};
 use crate::stanza::{Stanza, error};
 use crate::tasks::Tasks;
@@ -194,6 +194,19 @@ impl Router {
             .filter(|(_, entry)| entry.mailbox.control(input()).is_ok())
             .map(|(user, _)| user.clone())
             .collect()
+    }
+
+    /// Where the user's last messages are, the newest first; `None` without a session.
+    pub async fn recent(&self, user: &UserKey) -> Option<Vec<RecentMessage>> {
+        let (reply, recent) = tokio::sync::oneshot::channel();
+        let reply = RecentReply::new(move |messages| {
+            // Who asked may have gone.
+            let _gone = reply.send(messages);
+        });
+        if !self.tell(user, Input::Recent(reply)) {
+            return None;
+        }
+        recent.await.ok()
     }
 
     /// Whether the user has a session.

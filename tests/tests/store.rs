@@ -36,6 +36,7 @@ async fn postgres_conforms() {
             url: format!("{server}/{name}"),
             instance: "irc.localhost".to_owned(),
             key_file: directory.path().join(name),
+            survive_power_cuts: false,
         };
         Arc::new(SqlStore::open(&options).await.unwrap()) as Arc<dyn Store>
     })

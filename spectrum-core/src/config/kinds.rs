@@ -52,6 +52,19 @@ pub enum StayConnected {
 
 words!(StayConnected, "\"never\" or \"always\"", "never" => Never, "always" => Always);
 
+/// What happens to messages on their way when the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Journal {
+    /// They are kept in memory alone, and lost with it.
+    Off,
+    /// They survive any killed process.
+    On,
+    /// They survive a power cut too; each commit waits for the disk.
+    Full,
+}
+
+words!(Journal, "\"off\", \"on\" or \"full\"", "off" => Off, "on" => On, "full" => Full);
+
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogFormat {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jid::BareJid;
 
-use super::kinds::{LogFormat, LogLevel, Mode, Nodes, StayConnected, StorageUrl, Wire};
+use super::kinds::{Journal, LogFormat, LogLevel, Mode, Nodes, StayConnected, StorageUrl, Wire};
 use super::options::BackendOptions;
 use super::schema::section;
 use super::value::ByteSize;
@@ -158,6 +158,9 @@ section! {
         password_file: Option<PathBuf> = None,
         /// The key that seals passwords in the storage. It is made at the first start; back it up apart from the database.
         key_file: PathBuf = r.path("/var/lib/spectrum2/$jid/key"),
+        /// Messages on their way to the network: `"on"` keeps them through the death of any process, `"full"` through a power cut
+        /// too (SQLite then waits for the disk at every commit), `"off"` only in memory.
+        journal: Journal = Journal::On,
     }
 }
 

@@ -1,13 +1,21 @@
 //! Which message is which: the ids that the user's clients, the core and the network give to the same message. Owned by
-//! the session, bounded: it reaches back a few dozen messages, which is what corrections and receipts need.
+//! the session and bounded: it reaches back some dozen messages of each chat, which is what corrections, receipts and
+//! reactions need. With storage it survives the session: the journal keeps what is here.
 
 use std::collections::VecDeque;
 
-use crate::model::{Chat, MessageId};
+use crate::backend::{Certainty, OpError};
+use crate::model::{Chat, MarkerKind, MessageId, Timestamp};
 use crate::session::fingerprint::Fingerprint;
 
-/// The user's messages whose ids are remembered.
-const OWN_MESSAGES: usize = 48;
+/// The user's messages whose ids are remembered; one more, and the oldest is forgotten.
+const OWN_MESSAGES: usize = 64;
+
+/// Those of one chat, so that a busy one does not drive the others out.
+const OWN_OF_A_CHAT: usize = 24;
+
+/// A message that comes again within this time with the same id and the same text is the same message.
+const REPEATED_MILLIS: i64 = 10 * 60 * 1000;
 
 /// Ids of incoming messages that are remembered, so that a repeated message is dropped.
 const SEEN_IDS: usize = 256;
@@ -20,11 +28,35 @@ pub(crate) const MAX_ID_BYTES: usize = 256;
 pub(crate) struct History {
     own: VecDeque<Own>,
     seen: VecDeque<u64>,
+    last_seq: u64,
+    /// Messages that the journal has to look at again.
+    pub(crate) dirty: Vec<u64>,
+}
+
+/// How far a message of the user has got, as far as the outbox does not say it better.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// It has no fate yet.
+    OnItsWay,
+    /// The network has it.
+    Sent,
+    /// It has arrived.
+    Delivered,
+    /// It has been read.
+    Displayed,
+    /// Nobody knows.
+    Uncertain,
+    /// It was not sent.
+    Failed,
 }
 
 /// A message of the user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Own {
+    /// Its place among the user's messages.
+    pub(crate) seq: u64,
+    /// When it was sent.
+    pub(crate) at: Timestamp,
     /// Where it went.
     pub(crate) chat: Chat,
     /// The core's id.
@@ -33,21 +65,110 @@ pub(crate) struct Own {
     pub(crate) client: Box<str>,
     /// The network's id, once it is known.
     pub(crate) network: Option<MessageId>,
+    /// A fingerprint of its text; 0 if it was sent in an earlier session.
+    pub(crate) print: u64,
+    /// How far it has got.
+    pub(crate) progress: Progress,
 }
 
 impl History {
+    /// The place for one more message. Later ones have higher numbers, also after a restart.
+    pub(crate) fn next_seq(&mut self, now: Timestamp) -> u64 {
+        let by_time = u64::try_from(now.as_millis()).unwrap_or_default() << 8;
+        self.last_seq = by_time.max(self.last_seq + 1);
+        self.last_seq
+    }
+
     /// Remembers a message of the user.
     pub(crate) fn sent(&mut self, own: Own) {
-        if self.own.len() >= OWN_MESSAGES {
-            self.own.pop_front();
+        self.dirty.push(own.seq);
+        self.restore(own);
+    }
+
+    /// Remembers a message of an earlier session.
+    pub(crate) fn restore(&mut self, own: Own) {
+        self.last_seq = self.last_seq.max(own.seq);
+        let of_chat = self.own.iter().filter(|other| other.chat == own.chat).count();
+        let oldest = if of_chat >= OWN_OF_A_CHAT {
+            self.own.iter().position(|other| other.chat == own.chat)
+        } else if self.own.len() >= OWN_MESSAGES {
+            Some(0)
+        } else {
+            None
+        };
+        if let Some(forgotten) = oldest.and_then(|at| self.own.remove(at)) {
+            self.dirty.push(forgotten.seq);
         }
         self.own.push_back(own);
     }
 
-    /// The network's id of a message of the user has become known.
-    pub(crate) fn named(&mut self, core: &MessageId, network: MessageId) {
-        if let Some(own) = self.own.iter_mut().rev().find(|own| own.core == *core) {
-            own.network = Some(network);
+    /// All that is remembered, the oldest first.
+    pub(crate) fn own(&self) -> impl DoubleEndedIterator<Item = &Own> {
+        self.own.iter()
+    }
+
+    /// The message with this place.
+    pub(crate) fn by_seq(&self, seq: u64) -> Option<&Own> {
+        self.own.iter().rev().find(|own| own.seq == seq)
+    }
+
+    /// Whether a message with this place is remembered.
+    pub(crate) fn is_known(&self, seq: u64) -> bool {
+        self.by_seq(seq).is_some()
+    }
+
+    /// Whether the user's server brings a message again that is on its way or out: the first one's fate stands.
+    pub(crate) fn is_sent_again(&self, chat: &Chat, client: &str, body: &str, now: Timestamp) -> bool {
+        self.by_client(chat, client).is_some_and(|own| {
+            now.as_millis().saturating_sub(own.at.as_millis()) < REPEATED_MILLIS && (own.print == 0 || own.print == print(body))
+        })
+    }
+
+    /// The network has a message of the user, perhaps under an id of its own.
+    pub(crate) fn named(&mut self, core: &MessageId, network: Option<&MessageId>) {
+        for own in self.own.iter_mut().rev().filter(|own| own.core == *core) {
+            own.progress = Progress::Sent;
+            self.dirty.push(own.seq);
+            if network.is_some() {
+                own.network = network.cloned();
+            }
+        }
+    }
+
+    /// A message of the user has not been sent, or nobody knows.
+    pub(crate) fn failed(&mut self, core: &MessageId, failed: &OpError) {
+        for own in self.own.iter_mut().rev().filter(|own| own.core == *core) {
+            own.progress = match failed.certainty {
+                Certainty::NotSent => Progress::Failed,
+                Certainty::MaybeSent => Progress::Uncertain,
+            };
+        }
+    }
+
+    /// A message of the user has been taken back before it was sent.
+    pub(crate) fn forget(&mut self, core: &MessageId) {
+        let dirty = &mut self.dirty;
+        self.own.retain(|own| {
+            let stays = own.core != *core;
+            if !stays {
+                dirty.push(own.seq);
+            }
+            stays
+        });
+    }
+
+    /// The network says how far a message of the user has got.
+    pub(crate) fn reached(&mut self, chat: &Chat, id: &MessageId, kind: MarkerKind) {
+        let own = self
+            .own
+            .iter_mut()
+            .rev()
+            .find(|own| (own.network.as_ref() == Some(id) || own.core == *id) && own.chat == *chat);
+        if let Some(own) = own {
+            own.progress = match (kind, own.progress) {
+                (MarkerKind::Displayed, _) | (_, Progress::Displayed) => Progress::Displayed,
+                (MarkerKind::Delivered, _) => Progress::Delivered,
+            };
         }
     }
 
@@ -56,9 +177,12 @@ impl History {
         self.own.iter().rev().find(|own| own.core == *core)
     }
 
-    /// The message of the user in a chat with this id of the client.
+    /// The message of the user in a chat with this id of the client. One that failed is none.
     pub(crate) fn by_client(&self, chat: &Chat, client: &str) -> Option<&Own> {
-        self.own.iter().rev().find(|own| *own.client == *client && own.chat == *chat)
+        self.own
+            .iter()
+            .rev()
+            .find(|own| *own.client == *client && own.progress != Progress::Failed && own.chat == *chat)
     }
 
     /// The id by which the user's clients know a message that the network names.
@@ -107,16 +231,29 @@ impl History {
     }
 }
 
+/// A fingerprint of a text, never 0.
+pub(crate) fn print(body: &str) -> u64 {
+    Fingerprint::new(3).text(body).finish().max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn own(n: usize) -> Own {
+        in_chat(n, "a")
+    }
+
+    fn in_chat(n: usize, contact: &str) -> Own {
         Own {
-            chat: Chat::Contact("a".into()),
+            seq: n as u64,
+            at: Timestamp::from_secs(1_000),
+            chat: Chat::Contact(contact.into()),
             core: format!("c{n}").into(),
             client: format!("x{n}").into(),
             network: None,
+            print: print("hello"),
+            progress: Progress::OnItsWay,
         }
     }
 
@@ -125,7 +262,7 @@ mod tests {
         let chat = Chat::Contact("a".into());
         let mut history = History::default();
         history.sent(own(1));
-        history.named(&"c1".into(), "net1".into());
+        history.named(&"c1".into(), Some(&"net1".into()));
         assert_eq!(history.for_client(&chat, &"net1".into()), "x1");
         assert_eq!(history.for_network(&chat, "x1"), "c1".into());
         assert_eq!(history.for_network(&chat, "net9"), "net9".into());
@@ -141,12 +278,44 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn a_message_sent_again_is_one_with_the_same_id_and_text_that_has_not_failed() {
+        let (chat, at) = (Chat::Contact("a".into()), Timestamp::from_secs(1_001));
         let mut history = History::default();
-        for n in 0..1_000 {
+        history.sent(own(1));
+        assert!(history.is_sent_again(&chat, "x1", "hello", at));
+        assert!(
+            !history.is_sent_again(&chat, "x1", "something else", at),
+            "a client that counts badly"
+        );
+        assert!(!history.is_sent_again(&chat, "x2", "hello", at));
+        assert!(!history.is_sent_again(&chat, "x1", "hello", Timestamp::from_secs(9_000)));
+        history.failed(&"c1".into(), &OpError::not_connected("no"));
+        assert!(!history.is_sent_again(&chat, "x1", "hello", at), "the user tries again");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_a_busy_chat_drives_nobody_out() {
+        let mut history = History::default();
+        history.sent(in_chat(0, "quiet"));
+        for n in 1..1_000 {
             history.sent(own(n));
             history.is_repeated("a", &format!("{n}").into());
         }
-        assert_eq!((history.own.len(), history.seen.len()), (OWN_MESSAGES, SEEN_IDS));
+        assert_eq!((history.own.len(), history.seen.len()), (OWN_OF_A_CHAT + 1, SEEN_IDS));
+        assert!(history.by_client(&Chat::Contact("quiet".into()), "x0").is_some());
+        for n in 1_000..2_000 {
+            history.sent(in_chat(n, &format!("{n}")));
+        }
+        assert_eq!(history.own.len(), OWN_MESSAGES);
+    }
+
+    #[test]
+    fn places_grow_with_time_and_within_it() {
+        let mut history = History::default();
+        let now = Timestamp::from_secs(1_700_000_000);
+        let places: Vec<u64> = (0..1_000).map(|_| history.next_seq(now)).collect();
+        assert!(places.is_sorted_by(|a, b| a < b));
+        let earlier = history.next_seq(Timestamp::from_secs(1));
+        assert!(earlier > places[999], "a clock that goes back changes nothing");
     }
 }

@@ -11,6 +11,7 @@ use crate::face::UserIn;
 use crate::model::{AvatarHash, ContactId, FormAnswers, LegacyName, Nickname, PromptId, RoomId, Secret, Subscription};
 use crate::session::RoomSecret;
 use crate::session::archive::ArchiveAnswer;
+use crate::session::{JournalRecord, RecentReply};
 
 /// Names one client that waits for its login to be accepted or refused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -58,6 +59,12 @@ pub enum Input {
     Tick,
     /// The registration has changed or gone; `None`: gone, end without a word.
     Registration(Option<Box<Account>>),
+    /// These messages, by their places, could not be journaled: they are not sent, and their sender is told.
+    NotKept(Vec<u64>),
+    /// Messages that have waited for [`MAX_AGE`](super::MAX_AGE) are answered; asked now and then.
+    Overdue,
+    /// Somebody wants to know where the user's last messages are.
+    Recent(RecentReply),
     /// The link to the XMPP server has been lost: presence of the user is not to be trusted until it is heard again.
     XmppLost,
     /// The link to the XMPP server is back: the user has been probed, and counts as offline if silent until the deadline.
@@ -98,6 +105,8 @@ pub struct Account {
     pub room_secret: RoomSecret,
     /// Whether the store keeps the archives of rooms; otherwise the session does, while it lives.
     pub archive_is_stored: bool,
+    /// Messages that have no fate yet, and the ids of others, by their places.
+    pub messages: Vec<JournalRecord>,
 }
 
 /// A contact as it is kept.

@@ -61,6 +61,7 @@ impl Parts {
             names,
             room_secret: secret,
             archive_is_stored,
+            messages,
         } = account;
         if let Some(lost) = self.login.take_setting(LOST_SETTING).and_then(|n| n.parse().ok()) {
             self.conversations.held().lost_before(lost);
@@ -73,6 +74,7 @@ impl Parts {
             archive_is_stored,
         };
         self.rooms.stored(cx, kept);
+        self.restore(cx, messages);
         for view in self.resources.views().iter().filter(|view| view.availability.is_online()) {
             self.rooms.arrived(cx, &view.resource);
         }
@@ -392,7 +394,14 @@ impl Parts {
             (CloseReason::Ended | CloseReason::Overflow, _) => "The session has ended.".to_owned(),
         };
         self.settle(cx);
+        // What waits is kept for the next session, but a line is not said into a room that the user has left.
+        if cx.config.durable && reason == CloseReason::Ended {
+            cx.outbox.leave();
+        }
         self.rooms.close(cx, &words);
+        if cx.config.durable && reason == CloseReason::Offline {
+            cx.outbox.leave();
+        }
         sending::close(cx, &words);
         self.conversations.close(cx);
         let seen = self.resources.any_available();

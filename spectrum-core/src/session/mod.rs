@@ -13,6 +13,7 @@ mod fingerprint;
 mod held;
 mod history;
 mod input;
+mod journal;
 mod life;
 mod login;
 mod names;
@@ -23,6 +24,7 @@ mod payload;
 mod pending;
 mod prompt;
 mod query;
+mod recent;
 mod request;
 mod resources;
 mod rooms;
@@ -36,8 +38,10 @@ mod text;
 mod tests;
 
 pub use input::{Account, Input, StoredContact, StoredName, StoredRoom, Ticket};
+pub use journal::{JournalChanges, JournalContent, JournalRecord, JournalStage, MAX_AGE};
 pub use names::NameTable;
 pub use output::{AuthError, CloseReason, Output, Progress, StoreRequest};
+pub use recent::{MessageStage, RecentMessage, RecentReply};
 pub use rooms::RoomSecret;
 
 use std::sync::Arc;
@@ -78,6 +82,8 @@ pub struct SessionConfig {
     pub login_timeout: Duration,
     /// Overrules whether the network's names are escaped in localparts (`jid_escaping` of the configuration).
     pub jid_escaping: Option<bool>,
+    /// Whether messages on their way are journaled ([`Output::Journal`]), so that they survive the process.
+    pub durable: bool,
     /// What may be held for the user or for the network.
     pub limits: SessionLimits,
 }
@@ -183,7 +189,11 @@ impl Session {
         if let Input::Assigned(info) = &input {
             self.set_network(info);
         }
+        if let Input::Recent(reply) = input {
+            return reply.give(self.recent());
+        }
         let alive = matches!(input, Input::User(_));
+        let before = out.len();
         let cx = &mut Cx {
             config: &self.config,
             user: &self.user,
@@ -220,12 +230,25 @@ impl Session {
                 }
             }
             Input::Setting { name, value } => parts.login.set_setting(name, value),
+            Input::NotKept(seqs) => parts.not_kept(cx, &seqs),
+            Input::Overdue => parts.expire_messages(cx),
+            // Answered above.
+            Input::Recent(_) => {}
             Input::Overflow => parts.finish(cx, CloseReason::Overflow, Some(OVERFLOW.to_owned())),
             Input::End(reason) => parts.finish(cx, CloseReason::Ended, Some(reason)),
         }
         sending::flush(cx, &mut parts.rooms);
         parts.watch_linger(cx, alive);
         self.online = cx.online;
+        if self.config.durable {
+            // First of all: what is asked of the network comes after it.
+            if let Some(changes) = journal::changes(&mut self.outbox, &mut self.history) {
+                out.insert(before, Output::Journal(changes));
+            }
+        } else {
+            self.outbox.dirty.clear();
+            self.history.dirty.clear();
+        }
     }
 
     /// When the next [`Input::Tick`] is due, counted like [`Now::mono`].

@@ -13,7 +13,8 @@ use jid::NodePart;
 use xmpp_parsers::message::Message;
 
 use crate::backend::{Certainty, OpError, Retry};
-use crate::model::{MessageId, OutgoingMessage};
+use crate::model::{MessageId, OutgoingMessage, Timestamp};
+use crate::session::journal::{self, JournalRecord, JournalStage};
 
 /// Times a message is sent again after the network asked for patience.
 const MAX_ATTEMPTS: u8 = 8;
@@ -27,6 +28,12 @@ const MAX_WAIT: Duration = Duration::from_secs(600);
 /// A message and what is needed to tell of its fate.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Entry {
+    /// Its place among the user's messages.
+    pub(crate) seq: u64,
+    /// When the user sent it.
+    pub(crate) at: Timestamp,
+    /// The id that the user's client gave it.
+    pub(crate) client: Box<str>,
     /// What is sent.
     pub(crate) message: OutgoingMessage,
     /// The stanza it came in: an error is answered to it. Without its content, unless that is shown again.
@@ -61,12 +68,15 @@ pub(crate) enum Fate {
     Failed(Box<Entry>, OpError),
 }
 
-/// Keeps messages until their fate is known. In memory: it survives everything but the main process.
+/// Keeps messages until their fate is known. In memory: it survives everything but the main process, and with storage the
+/// journal follows every change of it.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// In the order of acceptance.
     slots: VecDeque<Slot>,
     bytes: usize,
+    /// Messages that the journal has to look at again.
+    pub(crate) dirty: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -99,6 +109,7 @@ impl Outbox {
     fn remove(&mut self, at: usize) -> Option<Entry> {
         let Slot { entry, behind, .. } = self.slots.remove(at)?;
         self.bytes -= entry.bytes();
+        self.dirty.push(entry.seq);
         if !behind {
             let chat = &entry.message.chat;
             if let Some(next) = self.slots.iter_mut().skip(at).find(|slot| slot.entry.message.chat == *chat) {
@@ -122,7 +133,18 @@ impl Outbox {
         if self.slots.len() >= bounds.messages || (self.bytes + bytes > bounds.bytes && !self.slots.is_empty()) {
             return Err(Box::new(entry));
         }
-        self.bytes += bytes;
+        self.dirty.push(entry.seq);
+        self.put(entry);
+        Ok(())
+    }
+
+    /// Takes over a message of an earlier session, whatever the bounds are now.
+    pub(crate) fn restore(&mut self, entry: Entry) {
+        self.put(entry);
+    }
+
+    fn put(&mut self, entry: Entry) {
+        self.bytes += entry.bytes();
         let behind = self.slots.iter().any(|slot| slot.entry.message.chat == entry.message.chat);
         self.slots.push_back(Slot {
             entry,
@@ -130,7 +152,23 @@ impl Outbox {
             attempts: 0,
             behind,
         });
-        Ok(())
+    }
+
+    /// A message as the journal keeps it.
+    pub(crate) fn record(&self, seq: u64) -> Option<JournalRecord> {
+        let slot = self.slots.iter().find(|slot| slot.entry.seq == seq)?;
+        let stage = match slot.state {
+            State::Waiting(_) => JournalStage::Waits,
+            State::HandedOver => JournalStage::HandedOver,
+        };
+        Some(journal::open(&slot.entry, stage))
+    }
+
+    /// Whether the network has been asked to take this message.
+    pub(crate) fn is_handed_over(&self, seq: u64) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| slot.entry.seq == seq && slot.state == State::HandedOver)
     }
 
     /// A message that has no fate yet.
@@ -173,6 +211,7 @@ impl Outbox {
         }
         let slot = self.slots.get_mut(ready?)?;
         slot.state = State::HandedOver;
+        self.dirty.push(slot.entry.seq);
         Some(&slot.entry)
     }
 
@@ -180,6 +219,7 @@ impl Outbox {
     pub(crate) fn give_back(&mut self, id: &MessageId, until: Duration) {
         if let Some(slot) = self.position(id).and_then(|at| self.slots.get_mut(at)) {
             slot.state = State::Waiting(until);
+            self.dirty.push(slot.entry.seq);
         }
     }
 
@@ -203,6 +243,7 @@ impl Outbox {
         match wait {
             Some(wait) if harmless && slot.attempts < MAX_ATTEMPTS => {
                 slot.state = State::Waiting(now + wait);
+                self.dirty.push(slot.entry.seq);
                 Some(Fate::Waits)
             }
             Some(_) | None => self.remove(at).map(|entry| Fate::Failed(Box::new(entry), error)),
@@ -212,6 +253,9 @@ impl Outbox {
     /// Everybody may try again at once: there is a new connection.
     pub(crate) fn connected(&mut self) {
         for slot in &mut self.slots {
+            if slot.state == State::HandedOver {
+                self.dirty.push(slot.entry.seq);
+            }
             slot.state = State::Waiting(Duration::ZERO);
         }
     }
@@ -219,7 +263,9 @@ impl Outbox {
     /// A message that has not been handed over yet, for a change of its text.
     pub(crate) fn waiting(&mut self, id: &MessageId) -> Option<&mut OutgoingMessage> {
         let at = self.waiting_position(id)?;
-        self.slots.get_mut(at).map(|slot| &mut slot.entry.message)
+        let slot = self.slots.get_mut(at)?;
+        self.dirty.push(slot.entry.seq);
+        Some(&mut slot.entry.message)
     }
 
     /// Takes a message back that has not been handed over yet.
@@ -256,7 +302,15 @@ impl Outbox {
     /// Empties it: the session is over.
     pub(crate) fn close(&mut self) -> Vec<Entry> {
         self.bytes = 0;
-        std::mem::take(&mut self.slots).into_iter().map(|slot| slot.entry).collect()
+        let entries: Vec<Entry> = std::mem::take(&mut self.slots).into_iter().map(|slot| slot.entry).collect();
+        self.dirty.extend(entries.iter().map(|entry| entry.seq));
+        entries
+    }
+
+    /// Empties it, while the journal keeps what waits for the next session.
+    pub(crate) fn leave(&mut self) {
+        self.bytes = 0;
+        self.slots = VecDeque::new();
     }
 }
 
@@ -285,6 +339,9 @@ mod tests {
             wants_receipt: false,
         };
         Entry {
+            seq: id.parse().unwrap(),
+            at: Timestamp::from_secs(1),
+            client: id.into(),
             message,
             stanza: Box::new(Message::chat(None)),
             room: None,

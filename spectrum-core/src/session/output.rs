@@ -7,7 +7,7 @@ use crate::backend::link::LinkRequest;
 use crate::face::UserOut;
 use crate::model::{ContactId, LegacyName, LoginPrompt, PromptId, RoomId};
 use crate::session::archive::{ArchiveChange, ArchiveRequest};
-use crate::session::{StoredContact, StoredName, StoredRoom, Ticket};
+use crate::session::{JournalChanges, StoredContact, StoredName, StoredRoom, Ticket};
 
 /// What a session wants done, in order.
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub enum Output {
     Link(LinkRequest),
     /// A durable event has been dealt with: tell the backend.
     Committed(u64),
+    /// To the journal. What has content has to be committed before the network is asked for anything that follows; if it
+    /// cannot be, [`Input::NotKept`](super::Input::NotKept) says so, and what was asked fails without effect.
+    Journal(Box<JournalChanges>),
     /// To the store.
     Store(StoreRequest),
     /// The answer to [`Input::Authenticate`](super::Input::Authenticate).

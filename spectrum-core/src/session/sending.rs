@@ -3,18 +3,101 @@
 
 use std::time::Duration;
 
+use jid::NodePart;
+use xmpp_parsers::message::Message;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::backend::{Answer, Outcome, Verb};
-use crate::model::{Capability, MessageId};
+use crate::model::{Attachment, Capability, Chat, MessageId, OutgoingMessage, Reply};
 use crate::session::Cx;
-use crate::session::outbox::{Entry, Fate};
+use crate::session::history::{Own, Progress, print};
+use crate::session::outbox::{Bounds, Entry, Fate};
 use crate::session::pending::Pending;
 use crate::session::rooms::Rooms;
 use crate::stanza::{Stanza, error, op_error};
 
 /// How long a message waits that the network could not be asked to send.
 const NOT_ASKED: Duration = Duration::from_secs(1);
+
+/// A message that wants into the outbox.
+pub(crate) struct Draft {
+    pub(crate) chat: Chat,
+    pub(crate) body: String,
+    pub(crate) xhtml: Option<String>,
+    pub(crate) attachments: Vec<Attachment>,
+    pub(crate) reply: Option<Reply>,
+    pub(crate) wants_receipt: bool,
+    /// The id by which the user's client will refer to it, if it has given one.
+    pub(crate) client: Option<String>,
+    /// As in [`Entry`].
+    pub(crate) stanza: Box<Message>,
+    /// As in [`Entry`].
+    pub(crate) room: Option<NodePart>,
+}
+
+/// Takes a message on: from here on it has a fate. One that the user's server brings a second time is dropped, and one that
+/// is over the bounds is answered.
+pub(crate) fn accept(cx: &mut Cx<'_>, draft: Draft) {
+    let Draft {
+        chat,
+        body,
+        xhtml,
+        attachments,
+        reply,
+        wants_receipt,
+        client,
+        stanza,
+        room,
+    } = draft;
+    let now = cx.now.wall;
+    if let Some(client) = &client
+        && cx.history.is_sent_again(&chat, client, &body, now)
+    {
+        return;
+    }
+    let id = cx.requests.message_id(cx.now);
+    let own = Own {
+        seq: cx.history.next_seq(now),
+        at: now,
+        chat: chat.clone(),
+        core: id.clone(),
+        client: client.as_deref().unwrap_or(id.as_str()).into(),
+        network: None,
+        print: print(&body),
+        progress: Progress::OnItsWay,
+    };
+    let limits = &cx.config.limits;
+    let bounds = Bounds {
+        messages: if cx.online { limits.requests } else { limits.held_messages },
+        bytes: limits.held_bytes,
+    };
+    let entry = Entry {
+        seq: own.seq,
+        at: now,
+        client: own.client.clone(),
+        message: OutgoingMessage {
+            chat,
+            id,
+            body,
+            xhtml,
+            attachments,
+            reply,
+            wants_receipt,
+        },
+        stanza,
+        room,
+    };
+    match cx.outbox.accept(entry, bounds) {
+        Ok(()) => cx.history.sent(own),
+        Err(entry) => {
+            let text = "Too many messages wait for the network already.";
+            cx.refuse(
+                &Stanza::Message(*entry.stanza),
+                error(DefinedCondition::ResourceConstraint, text),
+            );
+        }
+    }
+}
 
 /// Hands over what may be sent now.
 pub(crate) fn flush(cx: &mut Cx<'_>, rooms: &mut Rooms) {
@@ -50,12 +133,11 @@ pub(crate) fn outcome(cx: &mut Cx<'_>, rooms: &mut Rooms, id: &MessageId, outcom
     let idempotent = cx.can(Capability::IdempotentSend);
     match cx.outbox.settle(id, failed, cx.now.mono, idempotent) {
         Some(Fate::Done(entry)) => {
-            if let Some(network) = &network {
-                cx.history.named(id, network.clone());
-            }
+            cx.history.named(id, network.as_ref());
             rooms.sent(cx, *entry, network.as_ref());
         }
         Some(Fate::Failed(entry, failed)) => {
+            cx.history.failed(id, &failed);
             rooms.not_sent(&entry.room, id);
             cx.refuse(&Stanza::Message(*entry.stanza), op_error(&failed));
         }
@@ -65,6 +147,7 @@ pub(crate) fn outcome(cx: &mut Cx<'_>, rooms: &mut Rooms, id: &MessageId, outcom
             if room.is_some_and(|room| !rooms.has(&room)) {
                 // The user has left meanwhile, so it would wait for ever.
                 for entry in cx.outbox.withdraw_where(|entry| entry.message.id == *id) {
+                    cx.history.forget(id);
                     let text = "Not sent: you have left the room.";
                     cx.refuse(
                         &Stanza::Message(*entry.stanza),
@@ -79,7 +162,8 @@ pub(crate) fn outcome(cx: &mut Cx<'_>, rooms: &mut Rooms, id: &MessageId, outcom
 
 /// The session is over: the sender of each message that waits is told.
 pub(crate) fn close(cx: &mut Cx<'_>, reason: &str) {
-    for Entry { stanza, .. } in cx.outbox.close() {
+    for Entry { stanza, message, .. } in cx.outbox.close() {
+        cx.history.forget(&message.id);
         let text = format!("Not sent: {reason}");
         cx.refuse(
             &Stanza::Message(*stanza),

@@ -24,13 +24,14 @@ pub(crate) use mailbox::{Mailbox, Queued, Refused};
 
 use crate::admin::UserStatus;
 use crate::backend::link::{LinkInput, LinkRequest};
-use crate::backend::{BackendInfo, OpError, OpErrorKind, Retry};
+use crate::backend::{BackendInfo, OpError, OpErrorKind, Retry, Verb};
 use crate::face::{Face, UserOut, UserView};
 use crate::main_process::{AssignError, Assignment, MainProcess, SessionInbox};
-use crate::model::{Timestamp, UserKey};
+use crate::model::{MessageId, Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveRequest};
 use crate::session::{
-    Account, AuthError, CloseReason, Input, Now, Output, Progress, RoomSecret, Session, SessionSeed, StoreRequest, Ticket,
+    Account, AuthError, CloseReason, Input, JournalChanges, Now, Output, Progress, RoomSecret, Session, SessionSeed,
+    StoreRequest, Ticket,
 };
 use crate::stanza::Stanza;
 use room::Room;
@@ -63,8 +64,13 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the user.
     async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String>;
-    /// Keeps a change. Returns once it is in the queue of the store; what cannot be kept is logged there.
+    /// Keeps a change. Returns once it is committed; what cannot be kept is logged there.
     async fn save(&self, user: &UserKey, change: StoreRequest);
+    /// Keeps messages on their way. Returns once that is committed if it is urgent, else once it is queued.
+    ///
+    /// # Errors
+    /// A sentence for the log; nothing of it is kept, or nobody can tell.
+    async fn journal(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), String>;
 }
 
 /// Keeps nothing: for a server without storage.
@@ -107,6 +113,10 @@ impl SessionStore for NoStore {
     }
 
     async fn save(&self, _user: &UserKey, _change: StoreRequest) {}
+
+    async fn journal(&self, _user: &UserKey, _changes: &JournalChanges) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What can be seen of a session from outside, without asking it.
@@ -179,6 +189,25 @@ impl Surroundings {
     }
 }
 
+/// How long what has become of messages may wait to be written together with the next message. A crash within it makes the
+/// transport tell senders that it is not certain whether messages were sent that were.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// How long after the journal could not be written that is tried again.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Fates of messages that wait while the database cannot be written; more are given up, and their senders are told after a
+/// crash that their fate is uncertain.
+const UNSETTLED: usize = 4_096;
+
+/// What the store has to do before the session goes on.
+enum Change {
+    /// What the session wants of it.
+    Store(StoreRequest),
+    /// To write the journal.
+    Journal,
+}
+
 type Assigning = Pin<Box<dyn Future<Output = Result<Assignment, AssignError>> + Send>>;
 
 /// One session and what belongs to it.
@@ -197,6 +226,14 @@ pub(crate) struct SessionTask {
     batch: VecDeque<Queued>,
     /// Inputs that this task itself has for the session.
     own: VecDeque<Input>,
+    /// What the journal does not have yet.
+    journal: JournalChanges,
+    /// When it is written if no message is before that.
+    settle_at: Option<Instant>,
+    /// What follows in time from it, and waits for its commit.
+    after_commit: Vec<LinkRequest>,
+    /// Durable events that have been dealt with and are not acknowledged yet.
+    to_acknowledge: Vec<u64>,
     /// Events dealt with since the last credit.
     dealt: u32,
     over: Option<CloseReason>,
@@ -227,6 +264,10 @@ impl SessionTask {
             room: Room::default(),
             batch: VecDeque::new(),
             own: VecDeque::new(),
+            journal: JournalChanges::default(),
+            settle_at: None,
+            after_commit: Vec::new(),
+            to_acknowledge: Vec::new(),
             dealt: 0,
             over: None,
         }
@@ -239,11 +280,8 @@ impl SessionTask {
     pub(crate) async fn run(mut self: Box<Self>) -> CloseReason {
         self.own.push_back(Input::Start);
         loop {
-            while let Some(input) = self.next_input() {
-                self.handle(input);
-                while let Some(change) = self.perform() {
-                    self.keep(change).await;
-                }
+            while let Some(change) = self.next_change() {
+                self.keep(change).await;
             }
             self.flush();
             if let Some(reason) = self.over.take() {
@@ -255,6 +293,30 @@ impl SessionTask {
             self.wait().await;
             self.room = Room::take();
         }
+    }
+
+    /// Handles what there is, up to the next thing that the store has to do first; none once nothing is left.
+    fn next_change(&mut self) -> Option<Change> {
+        loop {
+            if let Some(change) = self.perform() {
+                return Some(change);
+            }
+            match self.next_input() {
+                Some(input) => self.handle(input),
+                // One commit for all that waited, then what follows from it.
+                None => return self.has_to_commit().then_some(Change::Journal),
+            }
+        }
+    }
+
+    fn has_to_commit(&self) -> bool {
+        let is_due = self.settle_at.is_none() || self.over.is_some();
+        self.holds_back() || (is_due && !self.journal.is_empty())
+    }
+
+    /// Whether something is to be committed before the network is asked for anything.
+    fn holds_back(&self) -> bool {
+        self.journal.is_urgent() || !self.after_commit.is_empty()
     }
 
     /// The next input there is; none once the session is over.
@@ -288,6 +350,7 @@ impl SessionTask {
             mailbox,
             assigning,
             batch,
+            settle_at,
             ..
         } = self;
         let assigned = tokio::select! {
@@ -298,13 +361,12 @@ impl SessionTask {
                     None => std::future::pending().await,
                 }
             } => Some(result),
-            () = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            } => {
+            () = sleep_until(deadline) => {
                 self.own.push_back(Input::Tick);
+                return;
+            }
+            () = sleep_until(*settle_at) => {
+                *settle_at = None;
                 return;
             }
         };
@@ -331,10 +393,15 @@ impl SessionTask {
         self.room.outputs = VecDeque::from(outputs);
     }
 
-    /// Does what the session wants done, up to the next change for the store, which is given.
-    fn perform(&mut self) -> Option<StoreRequest> {
+    /// Does what the session wants done, up to the next thing that the store has to do, which is given.
+    fn perform(&mut self) -> Option<Change> {
         while let Some(output) = self.room.outputs.pop_front() {
             match output {
+                // What the present backend was to be asked before belongs to it.
+                Output::Assign | Output::Release if self.holds_back() => {
+                    self.room.outputs.push_front(output);
+                    return Some(Change::Journal);
+                }
                 Output::User(out) => self.say(out),
                 Output::Assign => {
                     self.assignment = None;
@@ -349,13 +416,15 @@ impl SessionTask {
                     self.dealt = 0;
                     self.gauges.backend.store(0, Ordering::Relaxed);
                 }
-                Output::Link(request) => self.send(request),
-                Output::Committed(event) => {
-                    if let Some(assignment) = &self.assignment {
-                        assignment.committed(event);
-                    }
+                Output::Journal(changes) => {
+                    self.journal.merge(*changes);
+                    self.settle_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
-                Output::Store(change) => return Some(change),
+                // What is behind a message in its chat must not overtake it.
+                Output::Link(request) if self.holds_back() => self.after_commit.push(request),
+                Output::Link(request) => self.send(request),
+                Output::Committed(event) => self.to_acknowledge.push(event),
+                Output::Store(request) => return Some(Change::Store(request)),
                 Output::Authenticated { ticket, result } => {
                     // The stanzas said before it belong before it.
                     self.flush();
@@ -371,20 +440,31 @@ impl SessionTask {
         None
     }
 
-    async fn keep(&mut self, change: StoreRequest) {
+    async fn keep(&mut self, change: Change) {
         let store = &self.around.store;
-        let answer = match change {
-            StoreRequest::Load => match store.load(&self.user).await {
-                Ok(account) => Input::Loaded(account.map(Box::new)),
-                Err(error) => Input::StoreFailed(error),
-            },
-            StoreRequest::AskArchive { request, room, what } => {
-                let answer = store.archive(&self.user, &room, what).await;
-                Input::Archive { request, answer }
+        match change {
+            Change::Journal => {
+                let changes = std::mem::take(&mut self.journal);
+                let kept = if changes.is_empty() {
+                    Ok(())
+                } else {
+                    store.journal(&self.user, &changes).await
+                };
+                self.committed(changes, kept);
             }
-            change => return store.save(&self.user, change).await,
-        };
-        self.own.push_back(answer);
+            Change::Store(StoreRequest::Load) => {
+                let answer = match store.load(&self.user).await {
+                    Ok(account) => Input::Loaded(account.map(Box::new)),
+                    Err(error) => Input::StoreFailed(error),
+                };
+                self.own.push_back(answer);
+            }
+            Change::Store(StoreRequest::AskArchive { request, room, what }) => {
+                let answer = store.archive(&self.user, &room, what).await;
+                self.own.push_back(Input::Archive { request, answer });
+            }
+            Change::Store(request) => store.save(&self.user, request).await,
+        }
     }
 
     fn say(&mut self, out: UserOut) {
@@ -398,6 +478,52 @@ impl SessionTask {
             resources: self.session.resources(),
         };
         self.around.face.write(&view, out, &mut self.room.stanzas);
+    }
+
+    /// The journal has been written, or could not be: asks the network for what waited for that. What cannot be journaled is
+    /// not sent.
+    fn committed(&mut self, changes: JournalChanges, kept: Result<(), String>) {
+        self.settle_at = None;
+        let failed = match kept {
+            Ok(()) => Vec::new(),
+            Err(reason) => {
+                debug!(reason, "Messages are refused.");
+                self.unwritten(changes)
+            }
+        };
+        for request in std::mem::take(&mut self.after_commit) {
+            match request {
+                LinkRequest::Verb { request, verb } => match *verb {
+                    Verb::SendMessage(message) if failed.contains(&message.id) => {
+                        let text = "The transport cannot keep messages at the moment.";
+                        let error = OpError::new(OpErrorKind::Internal, text);
+                        self.own.push_back(Input::Link(LinkInput::Outcome {
+                            request,
+                            outcome: Box::new(Err(error)),
+                        }));
+                    }
+                    verb => self.send(LinkRequest::Verb {
+                        request,
+                        verb: Box::new(verb),
+                    }),
+                },
+                LinkRequest::Login(_) | LinkRequest::PromptAnswer { .. } => self.send(request),
+            }
+        }
+    }
+
+    /// The journal could not be written: gives the messages that must not be sent. What only settles others is tried again
+    /// with the next write, as far as there is room.
+    fn unwritten(&mut self, changes: JournalChanges) -> Vec<MessageId> {
+        let (open, settled): (Vec<_>, Vec<_>) = changes.put.into_iter().partition(|record| record.content.is_some());
+        if self.over.is_none() && settled.len() + changes.removed.len() <= UNSETTLED {
+            self.journal.put = settled;
+            self.journal.removed = changes.removed;
+            self.settle_at = Some(Instant::now() + WRITE_AGAIN);
+        }
+        self.own
+            .push_back(Input::NotKept(open.iter().map(|record| record.seq).collect()));
+        open.into_iter().map(|record| record.core).collect()
     }
 
     /// Hands a request to the link; what it does not take has failed without effect.
@@ -438,6 +564,12 @@ impl SessionTask {
             assignment.credit(self.dealt);
         }
         self.dealt = 0;
+        // Everything they led to is stored and on its way to the user.
+        for event in self.to_acknowledge.drain(..) {
+            if let Some(assignment) = &self.assignment {
+                assignment.committed(event);
+            }
+        }
         self.gauges.resources.store(self.session.resources().len(), Ordering::Relaxed);
     }
 
@@ -450,5 +582,13 @@ impl SessionTask {
                 Queued::Link(..) => {}
             }
         }
+    }
+}
+
+/// Waits for the moment, for ever if there is none.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

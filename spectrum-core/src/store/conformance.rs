@@ -5,8 +5,10 @@ mod archive;
 use std::sync::Arc;
 
 use crate::model::{AvatarHash, ContactId, FormAnswers, Secret, Subscription, Timestamp, UserKey};
+use crate::session::JournalStage;
 use crate::store::{
-    ContactRecord, NameRecord, NewRegistration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store, StoreError,
+    ContactRecord, MessageChanges, MessageRecord, NameRecord, NewRegistration, RegistrationSummary, RoomRecord, RosterEntry,
+    RosterState, Store, StoreError,
 };
 
 /// Runs every case, each on an empty store that `open` makes.
@@ -30,6 +32,8 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     archive::lines_are_added_once_replaced_and_trimmed(&*open().await).await;
     archive::belongs_to_one_user_and_one_room(&*open().await).await;
     archive::room_secret_stays(&*open().await).await;
+    messages_are_kept_changed_forgotten(&*open().await).await;
+    messages_without_a_fate_are_listed_by_age(&*open().await).await;
     users_do_not_see_each_other(&*open().await).await;
     odd_text_comes_back_or_is_refused(&*open().await).await;
     many_writers_at_once_lose_nothing(open().await).await;
@@ -294,6 +298,58 @@ async fn preferences_and_grants_are_kept(store: &dyn Store) {
     ok(store.save_grants("capulet.example", None).await);
     let expected = [("montague.example".to_owned(), "roster=both".to_owned())];
     assert_eq!(ok(store.load_grants().await), expected.into());
+}
+
+fn message(seq: u64, stage: JournalStage, text: &str) -> MessageRecord {
+    MessageRecord {
+        seq,
+        at: at(i64::try_from(seq).unwrap_or_default()),
+        stage,
+        entry: format!("{{\"m\":\"{text}\"}}"),
+    }
+}
+
+async fn change_messages(store: &dyn Store, user: &UserKey, put: Vec<MessageRecord>, removed: Vec<u64>) {
+    let commit = ok(store.save_messages(user, MessageChanges { put, removed }).await);
+    ok(commit.done().await);
+}
+
+async fn messages_are_kept_changed_forgotten(store: &dyn Store) {
+    let (romeo, juliet) = (UserKey::from(ROMEO), UserKey::from("o'hara\"\\@x"));
+    let far = message(1_700_000_000_000 << 8, JournalStage::Waits, "far");
+    let first = message(1, JournalStage::HandedOver, "a \\\"quoted\\\" \u{1f980} \\n line");
+    change_messages(store, &romeo, vec![far.clone(), first.clone()], Vec::new()).await;
+    change_messages(store, &juliet, vec![first.clone()], Vec::new()).await;
+    assert_eq!(ok(store.load_messages(&romeo).await), [first.clone(), far.clone()]);
+
+    let known = message(1, JournalStage::Known, "ids");
+    let again = message(1, JournalStage::Waits, "of two words the last counts");
+    let both = vec![again, known.clone(), message(2, JournalStage::Waits, "new")];
+    change_messages(store, &romeo, both, vec![far.seq, 77]).await;
+    assert_eq!(
+        ok(store.load_messages(&romeo).await),
+        [known, message(2, JournalStage::Waits, "new")]
+    );
+    assert_eq!(ok(store.load_messages(&juliet).await), std::slice::from_ref(&first));
+    change_messages(store, &romeo, Vec::new(), Vec::new()).await;
+    ok(store.remove_user(&romeo).await);
+    assert_eq!(ok(store.load_messages(&romeo).await), []);
+    assert_eq!(ok(store.load_messages(&juliet).await), [first]);
+}
+
+async fn messages_without_a_fate_are_listed_by_age(store: &dyn Store) {
+    let (romeo, juliet) = (UserKey::from(ROMEO), UserKey::from(JULIET));
+    let old = message(10, JournalStage::Waits, "old");
+    let older = message(5, JournalStage::HandedOver, "older");
+    let known = message(6, JournalStage::Known, "ids");
+    let young = message(90, JournalStage::Waits, "young");
+    change_messages(store, &romeo, vec![old.clone(), known, young], Vec::new()).await;
+    change_messages(store, &juliet, vec![older.clone()], Vec::new()).await;
+    assert_eq!(
+        ok(store.list_waiting(at(50), 10).await),
+        [(juliet.clone(), older.clone()), (romeo, old)]
+    );
+    assert_eq!(ok(store.list_waiting(at(50), 1).await), [(juliet, older)]);
 }
 
 async fn users_do_not_see_each_other(store: &dyn Store) {

@@ -6,11 +6,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use async_trait::async_trait;
 
 use crate::model::{ContactId, RoomId, Timestamp, UserKey};
+use crate::session::JournalStage;
 use crate::session::archive::{ArchiveAnswer, ArchiveBounds, ArchiveChange, ArchiveRequest, MemoryArchive};
 use crate::store::record::{check_archive, check_text};
 use crate::store::{
-    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store,
-    StoreError, random_secret,
+    Commit, ContactRecord, MessageChanges, MessageRecord, NameRecord, NewRegistration, Registration, RegistrationSummary,
+    RoomRecord, RosterEntry, RosterState, Store, StoreError, random_secret,
 };
 
 /// Keeps everything in memory; used where no storage is configured and in tests.
@@ -37,6 +38,7 @@ struct Kept {
     rooms: BTreeMap<RoomId, RoomRecord>,
     preferences: BTreeMap<String, String>,
     archive: MemoryArchive,
+    messages: BTreeMap<u64, MessageRecord>,
 }
 
 impl MemoryStore {
@@ -238,6 +240,34 @@ impl Store for MemoryStore {
         check_text("preference", key)?;
         check_text("preference", value.unwrap_or_default())?;
         self.write(user, |kept| change(&mut kept.preferences, key, value))
+    }
+
+    async fn load_messages(&self, user: &UserKey) -> Result<Vec<MessageRecord>, StoreError> {
+        self.read(user, |kept| kept.messages.values().cloned().collect())
+    }
+
+    async fn save_messages(&self, user: &UserKey, changes: MessageChanges) -> Result<Commit, StoreError> {
+        self.write(user, |kept| {
+            kept.messages
+                .extend(changes.put.into_iter().map(|record| (record.seq, record)));
+            for seq in changes.removed {
+                kept.messages.remove(&seq);
+            }
+        })?;
+        Ok(Commit::done_already())
+    }
+
+    async fn list_waiting(&self, before: Timestamp, limit: u32) -> Result<Vec<(UserKey, MessageRecord)>, StoreError> {
+        let tables = self.tables()?;
+        let mut waiting: Vec<_> = tables
+            .users
+            .iter()
+            .flat_map(|(user, kept)| kept.messages.values().map(move |record| (user.clone(), record.clone())))
+            .filter(|(_, record)| record.stage != JournalStage::Known && record.at < before)
+            .collect();
+        waiting.sort_by_key(|(_, record)| record.at);
+        waiting.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(waiting)
     }
 
     async fn load_grants(&self) -> Result<BTreeMap<String, String>, StoreError> {

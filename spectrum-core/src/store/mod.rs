@@ -9,6 +9,7 @@
 pub mod conformance;
 mod error;
 pub mod expiry;
+mod journal;
 mod memory;
 mod record;
 pub mod seal;
@@ -25,6 +26,7 @@ use crate::model::{ContactId, RoomId, Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchiveChange, ArchiveRequest};
 
 pub use error::StoreError;
+pub use journal::{Commit, MessageChanges, MessageRecord};
 pub use memory::MemoryStore;
 pub use record::{
     ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState,
@@ -168,6 +170,25 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
     async fn save_preference(&self, user: &UserKey, key: &str, value: Option<&str>) -> Result<(), StoreError>;
 
+    /// What is kept of a user's messages, in the order of their places.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn load_messages(&self, user: &UserKey) -> Result<Vec<MessageRecord>, StoreError>;
+
+    /// Keeps and forgets messages. Returns once the changes are in the queue of the writer; they are committed when the
+    /// [`Commit`] says so, and all or none are. Whoever has nothing to promise need not wait for that.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for text no database takes; [`StoreError::Closed`].
+    async fn save_messages(&self, user: &UserKey, changes: MessageChanges) -> Result<Commit, StoreError>;
+
+    /// Messages without a fate that were sent before `before`, the oldest first, at most `limit` of them.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn list_waiting(&self, before: Timestamp, limit: u32) -> Result<Vec<(UserKey, MessageRecord)>, StoreError>;
+
     /// What each domain has granted us (XEP-0356), in the writer's own notation.
     ///
     /// # Errors
@@ -225,6 +246,8 @@ pub struct StoreOptions {
     pub instance: String,
     /// The file with the instance's key; see [`seal::KeyFile`]. `$CREDENTIALS_DIRECTORY` in front is replaced.
     pub key_file: PathBuf,
+    /// Whether a commit waits until the disk has it (SQLite; PostgreSQL decides for itself).
+    pub survive_power_cuts: bool,
 }
 
 /// Opens a store: connects, brings the schema up to date, verifies the key.

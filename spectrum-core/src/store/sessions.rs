@@ -11,9 +11,10 @@ use tracing::error;
 use crate::backend::BackendInfo;
 use crate::model::{FormAnswers, Secret, Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchiveRequest};
-use crate::session::{Account, NameTable, RoomSecret, StoreRequest, StoredContact, StoredName, StoredRoom};
+use crate::session::{Account, JournalChanges, NameTable, RoomSecret, StoreRequest, StoredContact, StoredName, StoredRoom};
 use crate::session_task::SessionStore;
-use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, Store, StoreError};
+use crate::store::journal;
+use crate::store::{ContactRecord, MessageChanges, NameRecord, NewRegistration, RoomRecord, Store, StoreError};
 
 /// The user's own say whether they stay on the network without a client; a preference.
 pub const STAY_CONNECTED: &str = "stay_connected";
@@ -88,6 +89,10 @@ impl SessionStore for RegisteredSessions {
     async fn save(&self, user: &UserKey, change: StoreRequest) {
         self.kept.save(user, change).await;
     }
+
+    async fn journal(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), String> {
+        self.kept.keep(user, changes).await
+    }
 }
 
 /// Sessions of users who bring their credentials at every login, as the clients of a server do: what they keep lies in a
@@ -129,6 +134,10 @@ impl SessionStore for GuestSessions {
         };
         self.kept.save(user, change).await;
     }
+
+    async fn journal(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), String> {
+        self.kept.keep(user, changes).await
+    }
 }
 
 /// What is kept of a user whether registered or not.
@@ -144,6 +153,7 @@ impl Kept {
         let contacts = self.store.load_contacts(user).await?;
         let rooms = self.store.load_rooms(user).await?;
         let names = self.store.load_names(user).await?;
+        let messages = self.store.load_messages(user).await?;
         Ok(Account {
             name: None,
             password: None,
@@ -153,6 +163,22 @@ impl Kept {
             names: names.into_iter().map(StoredName::from).collect(),
             room_secret,
             archive_is_stored: true,
+            messages: messages.into_iter().filter_map(journal::decode).collect(),
+        })
+    }
+
+    async fn journal(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), StoreError> {
+        let commit = self.store.save_messages(user, MessageChanges::encode(changes)?).await?;
+        if changes.is_urgent() { commit.done().await } else { Ok(()) }
+    }
+
+    async fn keep(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), String> {
+        self.journal(user, changes).await.map_err(|failed| {
+            error!(
+                error = &failed as &dyn std::error::Error,
+                "Could not journal messages of a user."
+            );
+            "The transport could not write to its database.".to_owned()
         })
     }
 

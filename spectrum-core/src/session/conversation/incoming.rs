@@ -113,6 +113,9 @@ impl Conversations {
 
     /// Somebody's read marker (XEP-0333).
     pub(crate) fn marked(&mut self, cx: &mut Cx<'_>, contact: &ContactId, marker: Marker, audience: Audience) {
+        if marker.origin == Origin::Other {
+            cx.history.reached(&marker.chat, &marker.id, marker.kind);
+        }
         if marker.kind == MarkerKind::Delivered {
             if marker.origin == Origin::Other {
                 self.delivered(cx, contact, &marker.id, audience);
@@ -129,6 +132,7 @@ impl Conversations {
     /// One of the user's messages reached its destination (XEP-0184).
     pub(crate) fn delivered(&mut self, cx: &mut Cx<'_>, contact: &ContactId, id: &MessageId, audience: Audience) {
         let chat = Chat::Contact(contact.clone());
+        cx.history.reached(&chat, id, MarkerKind::Delivered);
         let client = cx.history.for_client(&chat, id);
         let mut message = self.fresh(cx, contact, Origin::Other);
         message.payloads.push(with_id("received", ns::RECEIPTS, &client));

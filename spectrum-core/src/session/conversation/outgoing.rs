@@ -8,14 +8,12 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 use super::Conversations;
 use super::parts::Parts;
 use crate::backend::Verb;
-use crate::model::{
-    Capability, Chat, ContactId, Edit, Marker, MarkerKind, MessageId, Origin, OutgoingMessage, Reactions, Reply, Retraction,
-};
+use crate::model::{Capability, Chat, ContactId, Edit, Marker, MarkerKind, MessageId, Origin, Reactions, Reply, Retraction};
 use crate::session::Cx;
 use crate::session::history::{MAX_ID_BYTES, Own};
-use crate::session::outbox::{Bounds, Entry};
 use crate::session::pending::Pending;
 use crate::session::request::envelope;
+use crate::session::sending::{self, Draft};
 use crate::stanza::{Stanza, error, op_error};
 
 impl Conversations {
@@ -68,57 +66,30 @@ impl Conversations {
         }
     }
 
-    /// Puts a message into the outbox and remembers its ids.
+    /// Puts a message into the outbox.
     fn send(&mut self, cx: &mut Cx<'_>, chat: Chat, body: String, stanza: &Message, parts: Parts<'_>) {
-        let id = cx.requests.message_id(cx.now);
         let client = stanza
             .id
             .as_ref()
             .map(|id| id.0.as_str())
             .filter(|id| id.len() <= MAX_ID_BYTES)
             .or(parts.origin_id);
-        let own = Own {
-            chat: chat.clone(),
-            core: id.clone(),
-            client: client.unwrap_or(id.as_str()).into(),
-            network: None,
-        };
         let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|to| Reply {
             to: cx.history.for_network(&chat, to),
             author: None,
         });
-        let message = OutgoingMessage {
+        let draft = Draft {
             chat,
-            id,
             body,
             xhtml: parts.xhtml.filter(|_| cx.can(Capability::Xhtml)),
             attachments: parts.attachments,
             reply,
             wants_receipt: parts.wants_receipt && cx.can(Capability::Receipts),
+            client: client.map(str::to_owned),
+            stanza: Box::new(envelope(stanza)),
+            room: None,
         };
-        let limits = &cx.config.limits;
-        let messages = if cx.online { limits.requests } else { limits.held_messages };
-        let bounds = Bounds {
-            messages,
-            bytes: limits.held_bytes,
-        };
-        match cx.outbox.accept(
-            Entry {
-                message,
-                stanza: Box::new(envelope(stanza)),
-                room: None,
-            },
-            bounds,
-        ) {
-            Ok(()) => cx.history.sent(own),
-            Err(entry) => {
-                let text = "Too many messages wait for the network already.";
-                cx.refuse(
-                    &Stanza::Message(*entry.stanza),
-                    error(DefinedCondition::ResourceConstraint, text),
-                );
-            }
-        }
+        sending::accept(cx, draft);
     }
 
     /// A new text for one of the user's messages: in place while it waits, else said to the network, or sent as a message
@@ -131,7 +102,9 @@ impl Conversations {
             .map(|id| id.0.as_str())
             .filter(|id| id.len() <= MAX_ID_BYTES && *own.client != **id)
         {
+            let seq = cx.history.next_seq(cx.now.wall);
             cx.history.sent(Own {
+                seq,
                 client: id.into(),
                 ..own.clone()
             });
@@ -157,6 +130,7 @@ impl Conversations {
     fn retract(&mut self, cx: &mut Cx<'_>, chat: Chat, id: &str, stanza: &Message) {
         let id: MessageId = cx.history.for_network(&chat, id);
         if cx.outbox.withdraw(&id) {
+            cx.history.forget(&id);
             return;
         }
         let verb = Verb::Retract(Retraction {

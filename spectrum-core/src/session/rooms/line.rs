@@ -12,14 +12,13 @@ use super::occupant_id::{self, OCCUPANT_ID};
 use super::room::{Echo, Room, State, WAITING_LINES};
 use super::{RoomRequest, Rooms, admin, archive, ghost, heard, invite, moderation, show};
 use crate::backend::{OpError, Outcome, Verb};
-use crate::model::{
-    Capability, Chat, Edit, Marker, MarkerKind, MessageId, Origin, OutgoingMessage, Reactions, Reply, Retraction, RoomEcho,
-};
+use crate::model::{Capability, Chat, Edit, Marker, MarkerKind, MessageId, Origin, Reactions, Reply, Retraction, RoomEcho};
 use crate::session::Cx;
 use crate::session::conversation::parts::Parts;
 use crate::session::history::{MAX_ID_BYTES, Own};
-use crate::session::outbox::{Bounds, Entry};
+use crate::session::outbox::Entry;
 use crate::session::request::envelope;
+use crate::session::sending::{self, Draft};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::body;
 
@@ -87,6 +86,7 @@ fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, messag
     if let Some(line) = parts.retracts {
         let id = cx.history.for_network_in_room(&chat, line);
         if cx.outbox.withdraw(&id) {
+            cx.history.forget(&id);
             return;
         }
         let retracts = Some(cx.history.for_room(&chat, &id));
@@ -139,7 +139,9 @@ fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, messag
         }
         // The next correction may refer to either id (XEP-0308 3).
         if let Some(id) = client_id(&message).filter(|id| *own.client != **id) {
+            let seq = cx.history.next_seq(cx.now.wall);
             cx.history.sent(Own {
+                seq,
                 client: id.into(),
                 ..own.clone()
             });
@@ -249,42 +251,23 @@ fn signs(room: &Room, cx: &mut Cx<'_>, parts: &Parts<'_>, message: &Message) {
 /// Puts a line into the outbox, from where it goes once the room is joined.
 fn send(room: &Room, cx: &mut Cx<'_>, chat: Chat, message: Message) {
     let parts = Parts::of(&message);
-    let id = cx.requests.message_id(cx.now);
-    let own = Own {
-        chat: chat.clone(),
-        core: id.clone(),
-        client: client_id(&message).or(parts.origin_id).unwrap_or(id.as_str()).into(),
-        network: None,
-    };
+    let client = client_id(&message).or(parts.origin_id).map(str::to_owned);
     let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|line| Reply {
         to: cx.history.for_network_in_room(&chat, line),
         author: None,
     });
-    let outgoing = OutgoingMessage {
+    let draft = Draft {
         chat,
-        id,
         body: parts.text(&message, reply.is_some()),
         xhtml: None,
         attachments: parts.attachments,
         reply,
         wants_receipt: false,
-    };
-    let bounds = Bounds {
-        messages: cx.config.limits.requests,
-        bytes: cx.config.limits.held_bytes,
-    };
-    let entry = Entry {
-        message: outgoing,
+        client,
         stanza: Box::new(message),
         room: Some(room.node.clone()),
     };
-    match cx.outbox.accept(entry, bounds) {
-        Ok(()) => cx.history.sent(own),
-        Err(entry) => {
-            let text = "Too many messages wait for the network already.";
-            refuse(cx, *entry.stanza, DefinedCondition::ResourceConstraint, text);
-        }
-    }
+    sending::accept(cx, draft);
 }
 
 /// A private message to an occupant (XEP-0045 7.5).
@@ -421,6 +404,7 @@ pub(super) fn forget_waiting(room: &Room, cx: &mut Cx<'_>, resource: Option<&Res
         entry.room.as_ref() == Some(&room.node) && resource.is_none_or(|resource| from == Some(resource))
     };
     for entry in cx.outbox.withdraw_where(is_meant) {
+        cx.history.forget(&entry.message.id);
         refuse(cx, *entry.stanza, DefinedCondition::RecipientUnavailable, reason);
     }
 }

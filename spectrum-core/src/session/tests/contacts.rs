@@ -136,7 +136,10 @@ fn a_contact_that_has_not_agreed_is_not_seen() {
         ..ContactUpdate::new("juliet")
     }));
     let lines = desk.lines();
-    assert!(lines.iter().any(|l| l == "answered juliet@net.example true - asks"), "{lines:?}");
+    assert!(
+        lines.iter().any(|l| l == "answered juliet@net.example true - asks"),
+        "{lines:?}"
+    );
     assert!(
         lines.iter().any(|l| l.starts_with("<presence from='juliet@net.example/bot'")),
         "{lines:?}"

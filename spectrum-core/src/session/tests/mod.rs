@@ -4,6 +4,7 @@
 
 mod contacts;
 mod conversation;
+mod journal;
 mod life;
 mod query;
 mod resources;
@@ -72,6 +73,17 @@ impl Desk {
         Self::with_limits(face, info, SessionLimits::default())
     }
 
+    /// With a journal.
+    pub(super) fn durable(face: FaceTraits, info: BackendInfo) -> Self {
+        let mut desk = Self::new(face, info);
+        let config = SessionConfig {
+            durable: true,
+            ..SessionConfig::clone(&desk.session.config)
+        };
+        desk.session.config = Arc::new(config);
+        desk
+    }
+
     pub(super) fn with_limits(face: FaceTraits, info: BackendInfo, limits: SessionLimits) -> Self {
         let info = Arc::new(info);
         let config = SessionConfig {
@@ -81,6 +93,7 @@ impl Desk {
             linger: Some(Duration::from_secs(30)),
             login_timeout: Duration::from_secs(30),
             jid_escaping: None,
+            durable: false,
             limits,
         };
         let seed = SessionSeed {
@@ -311,6 +324,14 @@ pub(super) fn line(output: &Output) -> String {
         }
         Output::Store(request) => format!("store {}", masked(&format!("{request:?}"))),
         Output::Authenticated { ticket, result } => format!("authenticated {} {result:?}", ticket.0),
+        Output::Journal(changes) => {
+            let put = changes
+                .put
+                .iter()
+                .map(|record| format!("{:?} {}", record.stage, record.client));
+            let removed = changes.removed.iter().map(|_| "removed".to_owned());
+            format!("journal {}", put.chain(removed).collect::<Vec<_>>().join(", "))
+        }
         Output::Committed(event) => format!("committed {event}"),
         Output::Assign => "assign".to_owned(),
         Output::Release => "release".to_owned(),

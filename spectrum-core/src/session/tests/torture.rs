@@ -248,7 +248,8 @@ impl Ledger {
                 | Output::Progress(_)
                 | Output::Said(_)
                 | Output::LoggedIn
-                | Output::LoggedOut => {}
+                | Output::LoggedOut
+                | Output::Journal(_) => {}
             }
         }
     }

@@ -17,11 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::{AvatarHash, ContactId, LegacyName, Nickname, RoomId, Subscription, Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchiveChange, ArchiveRequest};
 use crate::store::error::from_sqlx;
+use crate::store::journal::stage_of;
 use crate::store::record::{check_archive, check_text};
 use crate::store::seal::{Keyring, Place};
 use crate::store::{
-    ContactRecord, NameRecord, NewRegistration, Registration, RegistrationSummary, RoomRecord, RosterEntry, RosterState, Store,
-    StoreError,
+    Commit, ContactRecord, MessageChanges, MessageRecord, NameRecord, NewRegistration, Registration, RegistrationSummary,
+    RoomRecord, RosterEntry, RosterState, Store, StoreError,
 };
 use crate::tasks::{TaskHandle, Tasks};
 use statement as sql;
@@ -90,6 +91,12 @@ impl SqlStore {
     }
 
     async fn write(&self, write: Write) -> Result<bool, StoreError> {
+        let committed = self.queue(write).await?;
+        committed.await.map_err(|_| StoreError::Uncertain)?
+    }
+
+    /// Puts a change into the queue of the writer; what is given says when it is committed.
+    async fn queue(&self, write: Write) -> Result<oneshot::Receiver<Result<bool, StoreError>>, StoreError> {
         let jobs = self
             .jobs
             .lock()
@@ -98,7 +105,7 @@ impl SqlStore {
             .ok_or(StoreError::Closed)?;
         let (done, committed) = oneshot::channel();
         jobs.send(Job { write, done }).await.map_err(|_| StoreError::Closed)?;
-        committed.await.map_err(|_| StoreError::Uncertain)?
+        Ok(committed)
     }
 
     fn failed(&self) -> impl Fn(sqlx::Error) -> StoreError + '_ {
@@ -375,6 +382,38 @@ impl Store for SqlStore {
         }
     }
 
+    async fn load_messages(&self, user: &UserKey) -> Result<Vec<MessageRecord>, StoreError> {
+        let rows: Vec<(i64, i64, i16, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::MESSAGES)
+            .bind(user.as_str())
+            .fetch_all(pool)
+            .await)
+        .map_err(self.failed())?;
+        Ok(rows.into_iter().map(message).collect())
+    }
+
+    async fn save_messages(&self, user: &UserKey, changes: MessageChanges) -> Result<Commit, StoreError> {
+        check_text("user", user.as_str())?;
+        for record in &changes.put {
+            check_text("message", &record.entry)?;
+        }
+        let write = Write::SaveMessages {
+            user: user.clone(),
+            changes,
+        };
+        self.queue(write).await.map(Commit::pending)
+    }
+
+    async fn list_waiting(&self, before: Timestamp, limit: u32) -> Result<Vec<(UserKey, MessageRecord)>, StoreError> {
+        let rows: Vec<(String, i64, i64, i16, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::WAITING)
+            .bind(before.as_millis())
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await)
+        .map_err(self.failed())?;
+        let waiting = |(user, seq, sent, stage, entry)| (UserKey::from(user), message((seq, sent, stage, entry)));
+        Ok(rows.into_iter().map(waiting).collect())
+    }
+
     async fn load_grants(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let rows: Vec<(String, String)> =
             on!(&self.inner.read, pool => sqlx::query_as(sql::GRANTS).fetch_all(pool).await).map_err(self.failed())?;
@@ -437,6 +476,15 @@ impl SqlStore {
             name: name.to_owned(),
         };
         self.write(write).await
+    }
+}
+
+fn message((seq, sent, stage, entry): (i64, i64, i16, String)) -> MessageRecord {
+    MessageRecord {
+        seq: seq.unsigned_abs(),
+        at: Timestamp::from_millis(sent),
+        stage: stage_of(stage),
+        entry,
     }
 }
 

@@ -32,7 +32,7 @@ impl SqlStore {
     /// # Errors
     /// See [`crate::store::open`].
     pub async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
-        let (read, write, place, dialect) = connect(&options.url).await?;
+        let (read, write, place, dialect) = connect(&options.url, options.survive_power_cuts).await?;
         let prepared = prepare(&write, &place, dialect, options).await;
         match prepared {
             Ok((keyring, room_secret)) => Ok(Self::start(Inner {
@@ -52,12 +52,12 @@ impl SqlStore {
     }
 }
 
-async fn connect(url: &str) -> Result<(Pool, Pool, String, Dialect), StoreError> {
+async fn connect(url: &str, survive_power_cuts: bool) -> Result<(Pool, Pool, String, Dialect), StoreError> {
     if url.starts_with("sqlite:") {
         let options = SqliteConnectOptions::from_str(url).map_err(|error| StoreError::Url {
             reason: error.to_string(),
         })?;
-        sqlite(options).await
+        sqlite(options, survive_power_cuts).await
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         // The error of the parser may quote the url, and with it a password.
         let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Url {
@@ -72,14 +72,18 @@ async fn connect(url: &str) -> Result<(Pool, Pool, String, Dialect), StoreError>
     }
 }
 
-async fn sqlite(options: SqliteConnectOptions) -> Result<(Pool, Pool, String, Dialect), StoreError> {
+async fn sqlite(options: SqliteConnectOptions, survive_power_cuts: bool) -> Result<(Pool, Pool, String, Dialect), StoreError> {
     let path = options.get_filename().to_owned();
     let place = path.display().to_string();
     create_file(&path)?;
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        .synchronous(if survive_power_cuts {
+            SqliteSynchronous::Full
+        } else {
+            SqliteSynchronous::Normal
+        })
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(sql_count());
     let failed = |error: sqlx::Error| opening(error, &place);

@@ -95,6 +95,23 @@ macro_rules! archive {
     };
 }
 
+/// Messages on their way, and the ids of those that are out. One table for both, so that a message whose fate is known costs
+/// one more write and not two; entries are short, so rows lie in the index itself where the database can do that.
+macro_rules! messages {
+    ($text:literal, $clustered:literal) => {
+        concat!(
+            "CREATE TABLE messages (user_jid ",
+            $text,
+            " NOT NULL, seq BIGINT NOT NULL, stage SMALLINT NOT NULL, sent BIGINT NOT NULL, entry ",
+            $text,
+            " NOT NULL, PRIMARY KEY (user_jid, seq))",
+            $clustered,
+            ";\n",
+            "CREATE INDEX messages_waiting ON messages (sent) WHERE stage < 2;\n",
+        )
+    };
+}
+
 /// Description, for SQLite, for PostgreSQL. The position is the version, counted from 1.
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("first", first!("TEXT", "BLOB"), first!("TEXT COLLATE \"C\"", "BYTEA")),
@@ -103,6 +120,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         "viewers",
         "ALTER TABLE rooms ADD COLUMN viewers TEXT NOT NULL DEFAULT '';\n",
         "ALTER TABLE rooms ADD COLUMN viewers TEXT NOT NULL DEFAULT '';\n",
+    ),
+    (
+        "messages",
+        messages!("TEXT", " WITHOUT ROWID"),
+        messages!("TEXT COLLATE \"C\"", ""),
     ),
 ];
 
@@ -152,11 +174,11 @@ mod tests {
         };
         assert_eq!(
             sums(Dialect::Sqlite),
-            ["095ac9496e29559d", "76e2a8f8b0048061", "aa86b1adeae59d17"]
+            ["095ac9496e29559d", "76e2a8f8b0048061", "aa86b1adeae59d17", "118928329ff66a39"]
         );
         assert_eq!(
             sums(Dialect::Postgres),
-            ["14bfdab57a4d2f92", "030f31ca65617212", "aa86b1adeae59d17"]
+            ["14bfdab57a4d2f92", "030f31ca65617212", "aa86b1adeae59d17", "37b89de9cf653e15"]
         );
     }
 

@@ -62,6 +62,38 @@ pub(super) const SAVE_PREFERENCE: &str = "INSERT INTO preferences (user_jid, nam
 pub(super) const REMOVE_PREFERENCE: &str = "DELETE FROM preferences WHERE user_jid = $1 AND name = $2";
 pub(super) const REMOVE_PREFERENCES: &str = "DELETE FROM preferences WHERE user_jid = $1";
 
+pub(super) const MESSAGES: &str = "SELECT seq, sent, stage, entry FROM messages WHERE user_jid = $1 ORDER BY seq";
+pub(super) const WAITING: &str = "SELECT user_jid, seq, sent, stage, entry FROM messages \
+     WHERE stage < 2 AND sent < $1 ORDER BY sent, user_jid, seq LIMIT $2";
+pub(super) const REMOVE_MESSAGES: &str = "DELETE FROM messages WHERE user_jid = $1";
+
+/// Any number of messages of any number of users, as one JSON array of `[user, seq, sent, stage, entry]`: one statement for
+/// a whole batch.
+pub(super) const SAVE_MESSAGES: PerDialect = PerDialect {
+    sqlite: "INSERT INTO messages (user_jid, seq, sent, stage, entry) \
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4 FROM json_each($1) WHERE TRUE \
+        ON CONFLICT (user_jid, seq) DO UPDATE SET stage = excluded.stage, entry = excluded.entry",
+    postgres: "INSERT INTO messages (user_jid, seq, sent, stage, entry) \
+        SELECT v ->> 0, (v ->> 1)::bigint, (v ->> 2)::bigint, (v ->> 3)::smallint, v ->> 4 \
+        FROM json_array_elements($1::text::json) AS rows (v) \
+        ON CONFLICT (user_jid, seq) DO UPDATE SET stage = excluded.stage, entry = excluded.entry",
+};
+/// The same of `[user, seq]`.
+pub(super) const FORGET_MESSAGES: PerDialect = PerDialect {
+    sqlite: "DELETE FROM messages WHERE (user_jid, seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1))",
+    postgres: "DELETE FROM messages USING json_array_elements($1::text::json) AS rows (v) \
+        WHERE user_jid = v ->> 0 AND seq = (v ->> 1)::bigint",
+};
+
+/// A statement for which the databases have no common words.
+pub(super) struct PerDialect {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+#[cfg(test)]
+pub(super) const PER_DIALECT: &[PerDialect] = &[SAVE_MESSAGES, FORGET_MESSAGES];
+
 pub(super) const GRANTS: &str = "SELECT domain, grants FROM grants";
 pub(super) const SAVE_GRANTS: &str = "INSERT INTO grants (domain, grants) VALUES ($1, $2) \
      ON CONFLICT (domain) DO UPDATE SET grants = excluded.grants";
@@ -126,6 +158,9 @@ pub(super) const ALL: &[&str] = &[
     SAVE_PREFERENCE,
     REMOVE_PREFERENCE,
     REMOVE_PREFERENCES,
+    MESSAGES,
+    WAITING,
+    REMOVE_MESSAGES,
     GRANTS,
     SAVE_GRANTS,
     REMOVE_GRANTS,

@@ -17,6 +17,7 @@ fn options(directory: &Path) -> StoreOptions {
         url: format!("sqlite://{}", directory.join("db/spectrum.db").display()),
         instance: "irc.localhost".to_owned(),
         key_file: directory.join("key"),
+        survive_power_cuts: false,
     }
 }
 
@@ -80,9 +81,14 @@ async fn postgres_store_conforms() {
             url: server.clone().database(&name).to_url_lossy().to_string(),
             instance: "irc.localhost".to_owned(),
             key_file: directory.path().join(&name),
+            survive_power_cuts: false,
         };
         let store = SqlStore::open(&options).await.unwrap();
-        for statement in sql::ALL {
+        for statement in sql::ALL
+            .iter()
+            .copied()
+            .chain(sql::PER_DIALECT.iter().map(|both| both.postgres))
+        {
             let Pool::Pg(pool) = &store.inner.read else {
                 panic!("not PostgreSQL")
             };
@@ -97,7 +103,11 @@ async fn postgres_store_conforms() {
 async fn sqlite_takes_every_statement() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqlStore::open(&options(directory.path())).await.unwrap();
-    for statement in sql::ALL {
+    for statement in sql::ALL
+        .iter()
+        .copied()
+        .chain(sql::PER_DIALECT.iter().map(|both| both.sqlite))
+    {
         let Pool::Sqlite(pool) = &store.inner.read else {
             panic!("not SQLite")
         };

@@ -4,6 +4,8 @@
 //! one commit. A batch in which one write fails is rolled back and done again one by one, so that no write suffers for
 //! another.
 
+mod messages;
+
 use std::sync::Arc;
 
 use sqlx::{Postgres, Sqlite, Transaction};
@@ -12,10 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::{Subscription, Timestamp, UserKey};
 use crate::session::archive::ArchiveChange;
 use crate::store::error::from_sqlx;
+use crate::store::journal::stage_number;
 use crate::store::seal::{Place, SealKey};
 use crate::store::sql::secret::{encode_secret, encode_text};
 use crate::store::sql::{Inner, Pool, archive, statement as sql};
-use crate::store::{ContactRecord, NameRecord, NewRegistration, RoomRecord, RosterEntry, RosterState, StoreError};
+use crate::store::{
+    ContactRecord, MessageChanges, NameRecord, NewRegistration, RoomRecord, RosterEntry, RosterState, StoreError,
+};
 
 /// Writes that may wait. When it is full, whoever writes waits: sessions may, readers of sockets never write.
 pub(super) const QUEUE: usize = 1024;
@@ -80,6 +85,10 @@ pub(super) enum Write {
         change: ArchiveChange,
     },
     ExpireArchives(Timestamp),
+    SaveMessages {
+        user: UserKey,
+        changes: MessageChanges,
+    },
 }
 
 /// An open transaction on either database.
@@ -139,7 +148,12 @@ pub(super) async fn run(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
 }
 
 async fn commit(inner: &Inner, batch: &mut Vec<Job>) {
-    match attempt(inner, batch).await {
+    let mut result = attempt(inner, batch).await;
+    if matches!(result, Err(StoreError::Uncertain)) {
+        // The connection broke: with a new one the whole is done again, and then it is certain.
+        result = attempt(inner, batch).await;
+    }
+    match result {
         Ok(outcomes) => {
             for (job, outcome) in batch.drain(..).zip(outcomes) {
                 answer(job.done, outcome);
@@ -177,6 +191,10 @@ async fn attempt(inner: &Inner, batch: &[Job]) -> Result<Vec<Result<bool, StoreE
     let failed = |error| from_sqlx(error, &inner.place);
     let mut tx = Tx::begin(&inner.write).await.map_err(failed)?;
     let mut outcomes = Vec::with_capacity(batch.len());
+    if let Err(error) = messages::save(&mut tx, batch.iter().map(|job| &job.write)).await {
+        let _broken = tx.rollback().await;
+        return Err(failed(error));
+    }
     for job in batch {
         match execute(inner, &mut tx, &job.write).await {
             Ok(outcome) => outcomes.push(outcome),
@@ -230,6 +248,7 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
                 sql::REMOVE_ROOMS,
                 sql::REMOVE_PREFERENCES,
                 sql::REMOVE_ARCHIVES,
+                sql::REMOVE_MESSAGES,
                 sql::REMOVE_DATA_KEY,
             ] {
                 in_tx!(tx, c => sqlx::query(statement).bind(user.as_str()).execute(c).await.map(|_| ())).map_err(failed)?;
@@ -301,6 +320,8 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             .execute(c)
             .await
             .map(|done| done.rows_affected())),
+        // All of the batch at once, before anything else.
+        Write::SaveMessages { .. } => Ok(1),
         Write::SaveGrants { domain, grants: None } => in_tx!(tx, c => sqlx::query(sql::REMOVE_GRANTS)
             .bind(domain)
             .execute(c)

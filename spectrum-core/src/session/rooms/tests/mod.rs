@@ -70,6 +70,7 @@ impl Stage {
                 linger: None,
                 login_timeout: Duration::from_secs(30),
                 jid_escaping: None,
+                durable: false,
                 limits: SessionLimits::default(),
             },
             user: BareJid::new("u@example").unwrap(),
