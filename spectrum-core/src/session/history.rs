@@ -85,6 +85,19 @@ impl History {
         self.restore(own);
     }
 
+    /// Remembers that the user's client calls a message by this id as well: corrections of a correction may refer to either
+    /// (XEP-0308 3).
+    pub(crate) fn also_called(&mut self, own: &Own, client: &str, now: Timestamp) {
+        if *own.client != *client {
+            let seq = self.next_seq(now);
+            self.sent(Own {
+                seq,
+                client: client.into(),
+                ..own.clone()
+            });
+        }
+    }
+
     /// Remembers a message of an earlier session.
     pub(crate) fn restore(&mut self, own: Own) {
         self.last_seq = self.last_seq.max(own.seq);
@@ -203,18 +216,16 @@ impl History {
         known.as_str().to_owned()
     }
 
-    /// The id by which the network knows a line that the user's client names, by its own id or by the room's.
-    pub(crate) fn for_network_in_room(&self, chat: &Chat, named: &str) -> MessageId {
-        let own = self.own.iter().rev().find(|own| {
-            own.chat == *chat && (*own.client == *named || own.network.as_ref().is_some_and(|id| id.as_str() == named))
-        });
+    /// The id by which the network knows a message that the user's client names: the core's for one of the user's own. In
+    /// rooms the client has two names for it: the id it gave it, and the room's.
+    pub(crate) fn for_network(&self, chat: &Chat, named: &str) -> MessageId {
+        let is_named = |own: &&Own| {
+            let by_client = *own.client == *named && own.progress != Progress::Failed;
+            let by_room = || !matches!(chat, Chat::Contact(_)) && own.network.as_ref().is_some_and(|id| id.as_str() == named);
+            own.chat == *chat && (by_client || by_room())
+        };
+        let own = self.own.iter().rev().find(is_named);
         own.map_or_else(|| named.into(), |own| own.core.clone())
-    }
-
-    /// The id by which the network knows a message that the user's client names: the core's for one of the user's own.
-    pub(crate) fn for_network(&self, chat: &Chat, client: &str) -> MessageId {
-        self.by_client(chat, client)
-            .map_or_else(|| client.into(), |own| own.core.clone())
     }
 
     /// Whether a message with this id has been seen in the chat; it has been from now on.

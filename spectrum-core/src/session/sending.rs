@@ -10,7 +10,8 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 use crate::backend::{Answer, Outcome, Verb};
 use crate::model::{Attachment, Capability, Chat, MessageId, OutgoingMessage, Reply};
 use crate::session::Cx;
-use crate::session::history::{Own, Progress, print};
+use crate::session::conversation::parts::Parts;
+use crate::session::history::{MAX_ID_BYTES, Own, Progress, print};
 use crate::session::outbox::{Bounds, Entry, Fate};
 use crate::session::pending::Pending;
 use crate::session::rooms::Rooms;
@@ -21,23 +22,45 @@ const NOT_ASKED: Duration = Duration::from_secs(1);
 
 /// A message that wants into the outbox.
 pub(crate) struct Draft {
-    pub(crate) chat: Chat,
-    pub(crate) body: String,
-    pub(crate) xhtml: Option<String>,
-    pub(crate) attachments: Vec<Attachment>,
-    pub(crate) reply: Option<Reply>,
-    pub(crate) wants_receipt: bool,
+    chat: Chat,
+    body: String,
+    xhtml: Option<String>,
+    attachments: Vec<Attachment>,
+    reply: Option<Reply>,
+    wants_receipt: bool,
     /// The id by which the user's client will refer to it, if it has given one.
-    pub(crate) client: Option<String>,
-    /// As in [`Entry`].
-    pub(crate) stanza: Box<Message>,
-    /// As in [`Entry`].
-    pub(crate) room: Option<NodePart>,
+    client: Option<Box<str>>,
 }
 
-/// Takes a message on: from here on it has a fate. One that the user's server brings a second time is dropped, and one that
-/// is over the bounds is answered.
-pub(crate) fn accept(cx: &mut Cx<'_>, draft: Draft) {
+/// The id that the user's client has given a message, if it can be remembered.
+pub(crate) fn client_id(message: &Message) -> Option<&str> {
+    let id = message.id.as_ref().map(|id| id.0.as_str());
+    id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES)
+}
+
+impl Cx<'_> {
+    /// What of a client's message goes to the network, which is asked for no more than it can.
+    pub(in crate::session) fn draft(&self, chat: Chat, body: String, message: &Message, parts: Parts<'_>) -> Draft {
+        let reply = parts.replies_to.filter(|_| self.can(Capability::Replies)).map(|to| Reply {
+            to: self.history.for_network(&chat, to),
+            author: None,
+        });
+        let is_person = matches!(chat, Chat::Contact(_));
+        Draft {
+            chat,
+            body,
+            xhtml: parts.xhtml.filter(|_| is_person && self.can(Capability::Xhtml)),
+            attachments: parts.attachments,
+            reply,
+            wants_receipt: parts.wants_receipt && is_person && self.can(Capability::Receipts),
+            client: client_id(message).or(parts.origin_id).map(Box::from),
+        }
+    }
+}
+
+/// Takes a message on, which came in this stanza: from here on it has a fate. One that the user's server brings a second time
+/// is dropped, and one that is over the bounds is answered. `room` and `stanza` are as in [`Entry`].
+pub(crate) fn accept(cx: &mut Cx<'_>, draft: Draft, stanza: Box<Message>, room: Option<NodePart>) {
     let Draft {
         chat,
         body,
@@ -46,8 +69,6 @@ pub(crate) fn accept(cx: &mut Cx<'_>, draft: Draft) {
         reply,
         wants_receipt,
         client,
-        stanza,
-        room,
     } = draft;
     let now = cx.now.wall;
     if let Some(client) = &client
@@ -61,7 +82,7 @@ pub(crate) fn accept(cx: &mut Cx<'_>, draft: Draft) {
         at: now,
         chat: chat.clone(),
         core: id.clone(),
-        client: client.as_deref().unwrap_or(id.as_str()).into(),
+        client: client.unwrap_or_else(|| id.as_str().into()),
         network: None,
         print: print(&body),
         progress: Progress::OnItsWay,

@@ -8,12 +8,12 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 use super::Conversations;
 use super::parts::Parts;
 use crate::backend::Verb;
-use crate::model::{Capability, Chat, ContactId, Edit, Marker, MarkerKind, MessageId, Origin, Reactions, Reply, Retraction};
+use crate::model::{Capability, Chat, ContactId, Edit, Marker, MarkerKind, MessageId, Origin, Reactions, Retraction};
 use crate::session::Cx;
-use crate::session::history::{MAX_ID_BYTES, Own};
+use crate::session::history::Own;
 use crate::session::pending::Pending;
 use crate::session::request::envelope;
-use crate::session::sending::{self, Draft};
+use crate::session::sending::{self, client_id};
 use crate::stanza::{Stanza, error, op_error};
 
 impl Conversations {
@@ -68,46 +68,15 @@ impl Conversations {
 
     /// Puts a message into the outbox.
     fn send(&mut self, cx: &mut Cx<'_>, chat: Chat, body: String, stanza: &Message, parts: Parts<'_>) {
-        let client = stanza
-            .id
-            .as_ref()
-            .map(|id| id.0.as_str())
-            .filter(|id| id.len() <= MAX_ID_BYTES)
-            .or(parts.origin_id);
-        let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|to| Reply {
-            to: cx.history.for_network(&chat, to),
-            author: None,
-        });
-        let draft = Draft {
-            chat,
-            body,
-            xhtml: parts.xhtml.filter(|_| cx.can(Capability::Xhtml)),
-            attachments: parts.attachments,
-            reply,
-            wants_receipt: parts.wants_receipt && cx.can(Capability::Receipts),
-            client: client.map(str::to_owned),
-            stanza: Box::new(envelope(stanza)),
-            room: None,
-        };
-        sending::accept(cx, draft);
+        let draft = cx.draft(chat, body, stanza, parts);
+        sending::accept(cx, draft, Box::new(envelope(stanza)), None);
     }
 
     /// A new text for one of the user's messages: in place while it waits, else said to the network, or sent as a message
     /// of its own where the network knows no corrections.
     fn correct(&mut self, cx: &mut Cx<'_>, own: &Own, body: String, stanza: &Message) {
-        // The next correction may refer to either id (XEP-0308 3), so both lead to the same message.
-        if let Some(id) = stanza
-            .id
-            .as_ref()
-            .map(|id| id.0.as_str())
-            .filter(|id| id.len() <= MAX_ID_BYTES && *own.client != **id)
-        {
-            let seq = cx.history.next_seq(cx.now.wall);
-            cx.history.sent(Own {
-                seq,
-                client: id.into(),
-                ..own.clone()
-            });
+        if let Some(id) = client_id(stanza) {
+            cx.history.also_called(own, id, cx.now.wall);
         }
         if let Some(waiting) = cx.outbox.waiting(&own.core) {
             waiting.body = body;

@@ -12,13 +12,13 @@ use super::occupant_id::{self, OCCUPANT_ID};
 use super::room::{Echo, Room, State, WAITING_LINES};
 use super::{RoomRequest, Rooms, admin, archive, ghost, heard, invite, moderation, show};
 use crate::backend::{OpError, Outcome, Verb};
-use crate::model::{Capability, Chat, Edit, Marker, MarkerKind, MessageId, Origin, Reactions, Reply, Retraction, RoomEcho};
+use crate::model::{Capability, Chat, Edit, Marker, MarkerKind, MessageId, Origin, Reactions, Retraction, RoomEcho};
 use crate::session::Cx;
 use crate::session::conversation::parts::Parts;
-use crate::session::history::{MAX_ID_BYTES, Own};
+use crate::session::history::MAX_ID_BYTES;
 use crate::session::outbox::Entry;
 use crate::session::request::envelope;
-use crate::session::sending::{self, Draft};
+use crate::session::sending::{self, client_id};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::body;
 
@@ -84,7 +84,7 @@ fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, messag
     let chat = Chat::Room(room.id.clone());
     let parts = Parts::of(&message);
     if let Some(line) = parts.retracts {
-        let id = cx.history.for_network_in_room(&chat, line);
+        let id = cx.history.for_network(&chat, line);
         if cx.outbox.withdraw(&id) {
             cx.history.forget(&id);
             return;
@@ -108,7 +108,7 @@ fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, messag
     }
     if let Some((line, emojis)) = &parts.reactions {
         let verb = Verb::React(Reactions {
-            id: cx.history.for_network_in_room(&chat, line),
+            id: cx.history.for_network(&chat, line),
             chat,
             nickname: None,
             emojis: emojis.clone(),
@@ -137,14 +137,8 @@ fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, messag
             let text = "The line that this corrects has not gone out yet.";
             return refuse(cx, message, DefinedCondition::RecipientUnavailable, text);
         }
-        // The next correction may refer to either id (XEP-0308 3).
-        if let Some(id) = client_id(&message).filter(|id| *own.client != **id) {
-            let seq = cx.history.next_seq(cx.now.wall);
-            cx.history.sent(Own {
-                seq,
-                client: id.into(),
-                ..own.clone()
-            });
+        if let Some(id) = client_id(&message) {
+            cx.history.also_called(&own, id, cx.now.wall);
         }
         let verb = Verb::Edit(Edit {
             chat,
@@ -172,11 +166,6 @@ fn to_room(room: &Room, cx: &mut Cx<'_>, resource: Option<&ResourcePart>, messag
             "The room is not connected, and too many lines wait already.",
         );
     }
-}
-
-fn client_id(message: &Message) -> Option<&str> {
-    let id = message.id.as_ref().map(|id| id.0.as_str());
-    id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES)
 }
 
 /// How something about an old line is said to the network.
@@ -232,7 +221,7 @@ fn signs(room: &Room, cx: &mut Cx<'_>, parts: &Parts<'_>, message: &Message) {
     if let Some(line) = parts.displayed {
         if cx.can(Capability::Markers) {
             cx.try_ask(Verb::Mark(Marker {
-                id: cx.history.for_network_in_room(&chat, line),
+                id: cx.history.for_network(&chat, line),
                 chat: chat.clone(),
                 nickname: None,
                 kind: MarkerKind::Displayed,
@@ -251,23 +240,9 @@ fn signs(room: &Room, cx: &mut Cx<'_>, parts: &Parts<'_>, message: &Message) {
 /// Puts a line into the outbox, from where it goes once the room is joined.
 fn send(room: &Room, cx: &mut Cx<'_>, chat: Chat, message: Message) {
     let parts = Parts::of(&message);
-    let client = client_id(&message).or(parts.origin_id).map(str::to_owned);
-    let reply = parts.replies_to.filter(|_| cx.can(Capability::Replies)).map(|line| Reply {
-        to: cx.history.for_network_in_room(&chat, line),
-        author: None,
-    });
-    let draft = Draft {
-        chat,
-        body: parts.text(&message, reply.is_some()),
-        xhtml: None,
-        attachments: parts.attachments,
-        reply,
-        wants_receipt: false,
-        client,
-        stanza: Box::new(message),
-        room: Some(room.node.clone()),
-    };
-    sending::accept(cx, draft);
+    let text = parts.text(&message, cx.can(Capability::Replies));
+    let draft = cx.draft(chat, text, &message, parts);
+    sending::accept(cx, draft, Box::new(message), Some(room.node.clone()));
 }
 
 /// A private message to an occupant (XEP-0045 7.5).

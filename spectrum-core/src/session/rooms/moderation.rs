@@ -147,7 +147,7 @@ pub(super) fn request(
     };
     if by_network(cx) {
         let verb = Verb::Retract(Retraction {
-            id: cx.history.for_network_in_room(&chat, line),
+            id: cx.history.for_network(&chat, line),
             chat,
             nickname: None,
             reason,
