@@ -13,7 +13,7 @@ use spectrum_core::main_process::MainProcess;
 use spectrum_core::model::{LegacyName, UserKey};
 use spectrum_core::router::Router;
 use spectrum_core::session::{Input, NameTable, StoredName};
-use spectrum_core::store::{NameRecord, STAY_CONNECTED, Store, StoreError};
+use spectrum_core::store::{STAY_CONNECTED, Store, StoreError};
 use spectrum_core::xml::element;
 use tracing::{info, warn};
 use xmpp_parsers::ns;
@@ -108,11 +108,7 @@ impl Prober {
         };
         let mut names = NameTable::new(&info);
         names.force_escaping(self.jid_escaping);
-        let stored = |record: NameRecord| StoredName {
-            localpart: record.localpart,
-            name: record.name,
-        };
-        names.load(self.store.load_names(user).await?.into_iter().map(stored).collect());
+        names.load(self.store.load_names(user).await?.into_iter().map(StoredName::from).collect());
         for room in rooms {
             let node = names.node_of(&LegacyName::from(&room.room), &mut Vec::new());
             let jid = BareJid::from_parts(Some(&node), self.transport.domain());

@@ -289,8 +289,13 @@ impl AdminVerb {
     }
 
     fn usage(&self) -> String {
+        format!("Write: {}", self.written())
+    }
+
+    /// How it is written, with what stands for its arguments.
+    fn written(&self) -> String {
         let arguments: Vec<_> = self.arguments.iter().map(|a| format!(" <{}>", a.label)).collect();
-        format!("Write: {}{}", self.name, arguments.concat())
+        format!("{}{}", self.name, arguments.concat())
     }
 
     /// Does it. May wait for the store.
@@ -357,10 +362,7 @@ impl AdminVerb {
 
 /// The help of administrators, one verb a line.
 pub fn help() -> String {
-    let line = |verb: &AdminVerb| {
-        let arguments: Vec<_> = verb.arguments.iter().map(|a| format!(" <{}>", a.label)).collect();
-        format!("{}{}: {}", verb.name, arguments.concat(), verb.title)
-    };
+    let line = |verb: &AdminVerb| format!("{}: {}", verb.written(), verb.title);
     VERBS.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -2,12 +2,9 @@
 //! person is running). Owned by the session.
 
 use crate::backend::link::LinkRequest;
-use crate::dialogue::{Asking, Heard};
+use crate::dialogue::{Asking, Heard, MAX_FIELDS};
 use crate::model::{Form, FormAnswers, LoginPrompt, PromptId, Shown};
 use crate::session::{Cx, Output, Progress};
-
-/// Fields that one question can have; a longer one is answered with "gave up".
-const MAX_FIELDS: usize = 32;
 
 /// The question that is being asked, if any, and who asks it.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ pub(super) const TRIES: usize = 10;
 /// For how long a try counts.
 pub(super) const WINDOW: Duration = Duration::from_secs(600);
 /// Users whose tries are counted. Beyond them those are forgotten whose tries count no more; if none are, the user waits.
-const USERS: usize = 10_000;
+const USERS: usize = 100_000;
 
 /// Who tried when.
 #[derive(Debug, Default)]
