@@ -65,7 +65,7 @@ pub(crate) struct Own {
     pub(crate) client: Box<str>,
     /// The network's id, once it is known.
     pub(crate) network: Option<MessageId>,
-    /// A fingerprint of its text; 0 if it was sent in an earlier session.
+    /// A fingerprint of its text.
     pub(crate) print: u64,
     /// How far it has got.
     pub(crate) progress: Progress,
@@ -132,9 +132,8 @@ impl History {
 
     /// Whether the user's server brings a message again that is on its way or out: the first one's fate stands.
     pub(crate) fn is_sent_again(&self, chat: &Chat, client: &str, body: &str, now: Timestamp) -> bool {
-        self.by_client(chat, client).is_some_and(|own| {
-            now.as_millis().saturating_sub(own.at.as_millis()) < REPEATED_MILLIS && (own.print == 0 || own.print == print(body))
-        })
+        self.by_client(chat, client)
+            .is_some_and(|own| now.as_millis().saturating_sub(own.at.as_millis()) < REPEATED_MILLIS && own.print == print(body))
     }
 
     /// The network has a message of the user, perhaps under an id of its own.
@@ -242,9 +241,9 @@ impl History {
     }
 }
 
-/// A fingerprint of a text, never 0.
+/// A fingerprint of a text.
 pub(crate) fn print(body: &str) -> u64 {
-    Fingerprint::new(3).text(body).finish().max(1)
+    Fingerprint::new(3).text(body).finish()
 }
 
 #[cfg(test)]

@@ -61,8 +61,6 @@ pub enum Input {
     Registration(Option<Box<Account>>),
     /// These messages, by their places, could not be journaled: they are not sent, and their sender is told.
     NotKept(Vec<u64>),
-    /// Messages that have waited for [`MAX_AGE`](super::MAX_AGE) are answered; asked now and then.
-    Overdue,
     /// Somebody wants to know where the user's last messages are.
     Recent(RecentReply),
     /// The link to the XMPP server has been lost: presence of the user is not to be trusted until it is heard again.

@@ -13,7 +13,7 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 use crate::backend::OpError;
 use crate::model::{Attachment, Capability, Chat, LegacyName, MessageId, OutgoingMessage, Reply, Timestamp};
 use crate::session::Cx;
-use crate::session::history::{History, Own, Progress};
+use crate::session::history::{self, History, Own, Progress};
 use crate::session::outbox::{Entry, Outbox};
 use crate::session::parts::Parts;
 use crate::stanza::{Stanza, error, op_error};
@@ -54,6 +54,8 @@ pub struct JournalRecord {
     pub client: Box<str>,
     /// The network's id, where it has one and it is known.
     pub network: Option<MessageId>,
+    /// A fingerprint of its text, by which a repetition is told from another message with the same id.
+    pub print: u64,
     /// The message itself, unless it is with the network.
     pub content: Option<Box<JournalContent>>,
 }
@@ -145,6 +147,7 @@ fn known(own: &Own) -> Option<JournalRecord> {
         core: own.core.clone(),
         client: own.client.clone(),
         network: own.network.clone(),
+        print: own.print,
         content: None,
     })
 }
@@ -160,6 +163,7 @@ pub(crate) fn open(entry: &Entry, stage: JournalStage) -> JournalRecord {
         reply,
         wants_receipt,
     } = entry.message.clone();
+    let print = history::print(&body);
     let stanza = &entry.stanza;
     JournalRecord {
         seq: entry.seq,
@@ -169,6 +173,7 @@ pub(crate) fn open(entry: &Entry, stage: JournalStage) -> JournalRecord {
         core: id,
         client: entry.client.clone(),
         network: None,
+        print,
         content: Some(Box::new(JournalContent {
             body,
             xhtml,
@@ -189,7 +194,7 @@ impl Parts {
     pub(crate) fn restore(&mut self, cx: &mut Cx<'_>, records: Vec<JournalRecord>) {
         let idempotent = cx.can(Capability::IdempotentSend);
         let now = cx.now.wall.as_millis();
-        let (too_late, forgotten) = (millis(MAX_AGE), millis(MAX_IDS_AGE));
+        let forgotten = millis(MAX_IDS_AGE);
         let mut told = Vec::new();
         for record in records {
             if cx.history.is_known(record.seq) {
@@ -211,7 +216,7 @@ impl Parts {
                 core: record.core.clone(),
                 client: record.client.clone(),
                 network: record.network.clone(),
-                print: 0,
+                print: record.print,
                 progress,
             });
             let stage = record.stage;
@@ -219,8 +224,8 @@ impl Parts {
             let fate = if stage == JournalStage::HandedOver && !idempotent {
                 let text = "The transport was restarted while it was being sent.";
                 Some(OpError::maybe_sent(text))
-            } else if age > too_late {
-                Some(OpError::not_connected("It waited too long to be sent."))
+            } else if left(entry.at, cx.now.wall).is_zero() {
+                Some(waited_too_long())
             } else {
                 None
             };
@@ -238,12 +243,9 @@ impl Parts {
 
     /// Messages that wait for too long are answered.
     pub(crate) fn expire_messages(&mut self, cx: &mut Cx<'_>) {
-        let (now, too_late) = (cx.now.wall.as_millis(), millis(MAX_AGE));
-        for entry in cx
-            .outbox
-            .withdraw_where(|entry| now.saturating_sub(entry.at.as_millis()) > too_late)
-        {
-            let failed = OpError::not_connected("It waited too long to be sent.");
+        let now = cx.now.wall;
+        for entry in cx.outbox.withdraw_where(|entry| left(entry.at, now).is_zero()) {
+            let failed = waited_too_long();
             cx.history.failed(&entry.message.id, &failed);
             self.tell_sender(cx, &entry, &failed);
         }
@@ -289,6 +291,18 @@ impl Parts {
     }
 }
 
+/// When the oldest message that waits has waited for [`MAX_AGE`], counted like [`Now::mono`](super::Now::mono).
+pub(crate) fn expiry(cx: &Cx<'_>) -> Option<Duration> {
+    let oldest = cx.outbox.oldest_waiting()?;
+    Some(cx.now.mono + left(oldest, cx.now.wall))
+}
+
+/// For how long a message may wait that was sent then.
+fn left(at: Timestamp, now: Timestamp) -> Duration {
+    let age = now.as_millis().saturating_sub(at.as_millis());
+    MAX_AGE.saturating_sub(Duration::from_millis(u64::try_from(age).unwrap_or_default()))
+}
+
 /// A message of an earlier session as it waits in the outbox; `None` if only its ids were kept.
 fn entry(cx: &mut Cx<'_>, record: JournalRecord) -> Option<Entry> {
     let content = *record.content?;
@@ -319,6 +333,10 @@ fn entry(cx: &mut Cx<'_>, record: JournalRecord) -> Option<Entry> {
         stanza: Box::new(stanza),
         room,
     })
+}
+
+fn waited_too_long() -> OpError {
+    OpError::not_connected("It waited too long to be sent.")
 }
 
 fn quote(body: &str) -> String {

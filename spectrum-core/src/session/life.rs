@@ -335,6 +335,7 @@ impl Parts {
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         self.login.expire(cx);
+        self.expire_messages(cx);
         match self.login.state {
             State::LoggingIn(until) if until <= now => {
                 cx.out.push(Output::Release);
@@ -412,6 +413,12 @@ impl Parts {
         }
         if was_online {
             cx.out.push(Output::LoggedOut);
+        }
+        if reason == CloseReason::NotRegistered {
+            // Whatever was kept of the user went with the registration, and nothing of it comes back.
+            cx.out.retain(|output| !matches!(output, Output::Store(_)));
+            cx.outbox.dirty.clear();
+            cx.history.dirty.clear();
         }
         // Who is online when the instance ends is asked for at its next start.
         if reason != CloseReason::Ended && self.login.marked_online {

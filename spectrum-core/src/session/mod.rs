@@ -161,6 +161,8 @@ pub struct Session {
     history: history::History,
     parts: Parts,
     online: bool,
+    /// When the oldest message that waits has waited too long.
+    expires: Option<Duration>,
 }
 
 impl Session {
@@ -178,6 +180,7 @@ impl Session {
             history: history::History::default(),
             parts: Parts::new(&seed.info),
             online: false,
+            expires: None,
         }
     }
 
@@ -231,7 +234,6 @@ impl Session {
             }
             Input::Setting { name, value } => parts.login.set_setting(name, value),
             Input::NotKept(seqs) => parts.not_kept(cx, &seqs),
-            Input::Overdue => parts.expire_messages(cx),
             // Answered above.
             Input::Recent(_) => {}
             Input::Overflow => parts.finish(cx, CloseReason::Overflow, Some(OVERFLOW.to_owned())),
@@ -240,6 +242,7 @@ impl Session {
         sending::flush(cx, &mut parts.rooms);
         parts.watch_linger(cx, alive);
         self.online = cx.online;
+        self.expires = journal::expiry(cx);
         if self.config.durable {
             // First of all: what is asked of the network comes after it.
             if let Some(changes) = journal::changes(&mut self.outbox, &mut self.history) {
@@ -263,6 +266,7 @@ impl Session {
             .next_deadline()
             .into_iter()
             .chain(messages)
+            .chain(self.expires)
             .chain(parts.rooms.next_deadline())
             .min()
     }

@@ -75,6 +75,8 @@ pub(crate) struct Outbox {
     /// In the order of acceptance.
     slots: VecDeque<Slot>,
     bytes: usize,
+    /// What the next session is to send; here only until the journal has taken note of it.
+    left: VecDeque<Slot>,
     /// Messages that the journal has to look at again.
     pub(crate) dirty: Vec<u64>,
 }
@@ -156,7 +158,8 @@ impl Outbox {
 
     /// A message as the journal keeps it.
     pub(crate) fn record(&self, seq: u64) -> Option<JournalRecord> {
-        let slot = self.slots.iter().find(|slot| slot.entry.seq == seq)?;
+        let mut slots = self.slots.iter().chain(&self.left);
+        let slot = slots.find(|slot| slot.entry.seq == seq)?;
         let stage = match slot.state {
             State::Waiting(_) => JournalStage::Waits,
             State::HandedOver => JournalStage::HandedOver,
@@ -310,7 +313,13 @@ impl Outbox {
     /// Empties it, while the journal keeps what waits for the next session.
     pub(crate) fn leave(&mut self) {
         self.bytes = 0;
-        self.slots = VecDeque::new();
+        self.left = std::mem::take(&mut self.slots);
+    }
+
+    /// When the oldest message was sent that has not been handed over.
+    pub(crate) fn oldest_waiting(&self) -> Option<Timestamp> {
+        let mut waiting = self.slots.iter().filter(|slot| slot.state != State::HandedOver);
+        waiting.next().map(|slot| slot.entry.at)
     }
 }
 

@@ -434,7 +434,13 @@ impl SessionTask {
                 Output::Said(message) => self.around.outlet.said(&self.user, message),
                 Output::LoggedIn => self.gauges.logged_in.store(true, Ordering::Relaxed),
                 Output::LoggedOut => self.gauges.logged_in.store(false, Ordering::Relaxed),
-                Output::Close(reason) => self.over = Some(reason),
+                Output::Close(reason) => {
+                    if reason == CloseReason::NotRegistered {
+                        // It went with the registration.
+                        self.journal = JournalChanges::default();
+                    }
+                    self.over = Some(reason);
+                }
             }
         }
         None

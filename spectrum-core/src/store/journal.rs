@@ -90,6 +90,8 @@ struct Entry<'a> {
     /// The network's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n: Option<Cow<'a, str>>,
+    /// The text's fingerprint.
+    p: u64,
     /// The message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     m: Option<Content<'a>>,
@@ -157,7 +159,13 @@ fn encode(record: &JournalRecord) -> Result<MessageRecord, StoreError> {
         },
         i: record.core.as_str().into(),
         k: (*record.client).into(),
-        n: record.network.as_ref().map(|id| id.as_str().into()),
+        // One that no database takes is of no use after a restart, but the rest is.
+        n: record
+            .network
+            .as_ref()
+            .map(|id| id.as_str().into())
+            .filter(|id: &Cow<'_, str>| !id.contains('\0')),
+        p: record.print,
         m: record.content.as_ref().map(|content| Content {
             b: content.body.as_str().into(),
             xhtml: content.xhtml.as_deref().map(Cow::from),
@@ -180,7 +188,7 @@ fn encode(record: &JournalRecord) -> Result<MessageRecord, StoreError> {
     };
     let entry = serde_json::to_string(&entry).map_err(|_| StoreError::Invalid { what: "message" })?;
     // PostgreSQL has no place for it.
-    if entry.contains("\\u0000") {
+    if has_nul(&entry) {
         return Err(StoreError::Invalid { what: "message" });
     }
     Ok(MessageRecord {
@@ -188,6 +196,14 @@ fn encode(record: &JournalRecord) -> Result<MessageRecord, StoreError> {
         at: record.at,
         stage: record.stage,
         entry,
+    })
+}
+
+/// Whether there is a NUL in a JSON text. Somebody may have written the five characters that stand for one.
+fn has_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json.as_bytes().get(..at).unwrap_or_default();
+        before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
     })
 }
 
@@ -262,6 +278,7 @@ pub(crate) fn decode(record: MessageRecord) -> Option<JournalRecord> {
         core: (&*entry.i).into(),
         client: (&*entry.k).into(),
         network: entry.n.map(|id| (&*id).into()),
+        print: entry.p,
         content,
     })
 }
@@ -285,6 +302,7 @@ mod tests {
             core: "1.2".into(),
             client: "x\"y".into(),
             network: Some("n".into()),
+            print: u64::MAX,
             content: content.map(Box::new),
         }
     }
@@ -320,6 +338,30 @@ mod tests {
         ] {
             assert_eq!(decode(encode(&record).unwrap()), Some(record));
         }
+    }
+
+    #[test]
+    fn what_stands_for_a_nul_is_no_nul_but_a_nul_is_refused() {
+        let content = |body: &str| JournalContent {
+            body: body.to_owned(),
+            xhtml: None,
+            attachments: Vec::new(),
+            reply: None,
+            wants_receipt: false,
+            from: None,
+            to: None,
+            id: None,
+            kind: MessageType::Chat,
+        };
+        let kept = |body: &str| encode(&record(Chat::Contact("juliet".into()), Some(content(body)))).is_ok();
+        for body in ["\\u0000", "\\\\u0000", "a\\u0000b"] {
+            assert!(kept(body), "{body}");
+        }
+        assert!(!kept("a\0b") && !kept("\\\0"));
+        let mut known = record(Chat::Contact("juliet".into()), None);
+        known.network = Some("n\0".into());
+        let kept = decode(encode(&known).unwrap()).unwrap();
+        assert_eq!(kept.network, None, "the rest of the journal goes on");
     }
 
     #[test]

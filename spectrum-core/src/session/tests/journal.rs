@@ -290,3 +290,68 @@ fn each_message_says_how_far_it_has_got() {
     desk.outcome(RequestId(4), Err(OpError::maybe_sent("lost")));
     assert_eq!(stages(&desk)[0], MessageStage::Uncertain);
 }
+
+#[test]
+fn what_waits_for_a_day_is_answered_while_the_session_lives() {
+    let mut disk = Disk::default();
+    let mut desk = online();
+    desk.event(Event::Closed(crate::backend::LoginError::new(
+        crate::backend::LoginErrorKind::Network,
+        "gone",
+    )));
+    say(&mut desk, "juliet", "m1");
+    desk.pass(Duration::from_secs(3_600));
+    say(&mut desk, "nurse", "m2");
+    desk.out.clear();
+    let told = |desk: &mut Desk, disk: &mut Disk| -> Vec<String> {
+        let out = disk.take(desk);
+        lines(&out).into_iter().filter(|line| line.contains("type='error'")).collect()
+    };
+    desk.pass(MAX_AGE - Duration::from_secs(3_600) - Duration::from_millis(1));
+    assert!(told(&mut desk, &mut disk).iter().all(|line| !line.contains("id='m1'")));
+    desk.pass(Duration::from_millis(1));
+    let told_now = told(&mut desk, &mut disk);
+    assert!(
+        told_now
+            .iter()
+            .any(|line| line.contains("id='m1'") && line.contains("It waited too long to be sent.")),
+        "{told_now:?}"
+    );
+    assert!(told_now.iter().all(|line| !line.contains("id='m2'")), "{told_now:?}");
+    desk.pass(Duration::from_secs(3_600));
+    assert!(told(&mut desk, &mut disk).iter().any(|line| line.contains("id='m2'")));
+}
+
+#[test]
+fn what_was_under_way_at_the_end_of_the_instance_is_kept_where_sending_it_twice_is_harmless() {
+    let mut disk = Disk::default();
+    let mut desk = Desk::durable(GATEWAY, info());
+    desk.log_in();
+    say(&mut desk, "juliet", "m1");
+    disk.take(&mut desk);
+    desk.input(Input::End("The transport is stopping.".to_owned()));
+    let out = disk.take(&mut desk);
+    assert!(!lines(&out).iter().any(|line| line.contains("type='error'")));
+    let mut desk = disk.restarted(info(), 60);
+    log_in(&mut desk);
+    assert_eq!(bodies(disk.take(&mut desk)), ["text of m1"]);
+}
+
+#[test]
+fn another_text_under_an_id_from_before_the_restart_is_another_message() {
+    let mut disk = Disk::default();
+    let mut desk = online();
+    say(&mut desk, "juliet", "1");
+    desk.outcome(RequestId(2), Ok(Answer::Done));
+    disk.take(&mut desk);
+    let mut desk = disk.restarted(info(), 60);
+    log_in(&mut desk);
+    desk.out.clear();
+    desk.user("<message to='juliet@net.example' type='chat' id='1'><body>something else</body></message>");
+    say(&mut desk, "juliet", "1");
+    assert_eq!(
+        bodies(disk.take(&mut desk)),
+        ["something else"],
+        "and what is repeated is not"
+    );
+}

@@ -1,8 +1,8 @@
 //! Login, loss, back-off, end.
 
 use super::*;
-use crate::backend::{LoginError, LoginErrorKind, OpError, Retry};
-use crate::model::{Availability, Field, FieldKind, Form, FormAnswers, LoginPrompt, PromptId, Secret};
+use crate::backend::{Answer, LoginError, LoginErrorKind, OpError, Retry};
+use crate::model::{Availability, Field, FieldKind, Form, FormAnswers, Joined, LoginPrompt, Occupant, PromptId, Secret};
 
 #[test]
 fn a_registered_user_who_comes_online_is_logged_in() {
@@ -393,6 +393,34 @@ fn a_changed_password_logs_in_anew_and_another_account_forgets_the_contacts() {
     );
     desk.input(Input::Registration(None));
     assert_eq!(desk.lines(), ["store SetOnline(false)", "release", "close NotRegistered"]);
+}
+
+#[test]
+fn nothing_is_kept_of_a_user_whose_registration_is_gone() {
+    let mut desk = Desk::durable(GATEWAY, info_without(&[Capability::IdempotentSend]));
+    desk.log_in();
+    desk.out.clear();
+    desk.user("<presence to='#r@net.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    let (request, _) = desk.verb();
+    desk.event(Event::Occupant(Occupant::new("#r".into(), "me")));
+    desk.outcome(request, Ok(Answer::Joined(Joined { nickname: "me".into() })));
+    assert!(desk.lines().iter().any(|line| line.starts_with("store SaveRoom")));
+    // One message of which nobody knows whether it was sent.
+    desk.user("<message to='juliet@net.example' type='chat' id='m'><body>Hi</body></message>");
+    desk.out.clear();
+    desk.input(Input::Registration(None));
+    let lines = desk.lines();
+    let kept: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("store") || line.starts_with("journal"))
+        .collect();
+    assert_eq!(kept, ["store SetOnline(false)"], "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("id='m'") && line.contains("type='error'")),
+        "{lines:#?}"
+    );
 }
 
 #[test]
