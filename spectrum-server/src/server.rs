@@ -46,7 +46,7 @@ impl Server {
     /// nothing yet. To be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`RunError::Config`] if there is no usable certificate.
+    /// [`RunError::Config`] if there is no usable certificate, or the system has no random bytes.
     pub fn new(config: Arc<Config>, main: Arc<dyn MainProcess>) -> Result<Self, RunError> {
         Self::build(config, main, None)
     }
@@ -63,7 +63,7 @@ impl Server {
     fn build(config: Arc<Config>, main: Arc<dyn MainProcess>, store: Option<Arc<dyn Store>>) -> Result<Self, RunError> {
         let sessions: Arc<dyn SessionStore> = match &store {
             Some(store) => Arc::new(GuestSessions::new(Arc::clone(store))),
-            None => Arc::new(NoStore::new()),
+            None => Arc::new(NoStore::new().map_err(RunError::Config)?),
         };
         let jid = config.jid.clone();
         let tls = Tls::new(&config.server, &jid)?;

@@ -81,21 +81,16 @@ pub struct NoStore {
 
 impl NoStore {
     /// Ids of occupants are the same as long as it lives.
-    pub fn new() -> Self {
+    ///
+    /// # Errors
+    /// A sentence for the log, if the system has no random bytes for them: ids that can be guessed say who is behind a
+    /// nickname.
+    pub fn new() -> Result<Self, String> {
         let mut bytes = [0; 32];
-        if let Err(failed) = getrandom::fill(&mut bytes) {
-            // Then ids of occupants can be guessed, which harms nobody who can see the nicknames anyway.
-            tracing::warn!(%failed, "The system has no random bytes for ids of occupants.");
-        }
-        Self {
+        getrandom::fill(&mut bytes).map_err(|failed| format!("the system has no random bytes: {failed}"))?;
+        Ok(Self {
             room_secret: RoomSecret::new(bytes),
-        }
-    }
-}
-
-impl Default for NoStore {
-    fn default() -> Self {
-        Self::new()
+        })
     }
 }
 
