@@ -63,7 +63,9 @@ pub(super) fn catch_up(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, last
 }
 
 fn ask_network(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, page: Page) {
-    let Some(room) = rooms.rooms.get(node) else { return };
+    let Some(room) = rooms.rooms.get(node) else {
+        return arrived(rooms, cx, node, page, None);
+    };
     let mut wanted = PageRequest {
         chat: Chat::Room(room.id.clone()),
         before: None,
