@@ -11,6 +11,7 @@ mod profile;
 mod room;
 mod secret;
 mod time;
+mod xhtml;
 
 pub use capability::{Capabilities, Capability, CaseMapping, RoomEcho};
 pub use contact::{ContactDetails, ContactRequest, ContactSummary, ContactUpdate, Subscription};

@@ -1,7 +1,7 @@
 //! What comes from the link, and who hears it. Nothing is decided here; every event is named.
 
 use crate::backend::link::LinkInput;
-use crate::backend::{Event, Outcome};
+use crate::backend::{Event, LoginError, LoginErrorKind, Outcome};
 use crate::model::Chat;
 use crate::session::login::State;
 use crate::session::parts::Parts;
@@ -29,6 +29,9 @@ impl Parts {
             }
             LinkInput::Prompt { prompt, what } => {
                 let heard = self.resources.any_available();
+                if self.login.is_awaited() && !heard && !self.prompts.is_attended() {
+                    return self.closed(cx, cannot_show(&cx.info.name));
+                }
                 if self.prompts.prompt(cx, prompt, *what, heard) {
                     self.login.be_patient(cx.now.mono);
                 }
@@ -39,6 +42,10 @@ impl Parts {
 
     /// Something happened on the network.
     fn event(&mut self, cx: &mut Cx<'_>, event: Event) {
+        let event = match event {
+            Event::Message(message) => Event::Message(message.without_markup()),
+            other => other,
+        };
         let Some(event) = self.rooms.event(cx, event) else { return };
         let audience = self.audience();
         match event {
@@ -148,4 +155,13 @@ impl Parts {
             Pending::Room(request) => self.rooms.outcome(cx, request, outcome),
         }
     }
+}
+
+/// A client waits for its login to be accepted, and until then there is nowhere to show a question or a picture.
+fn cannot_show(network: &str) -> LoginError {
+    let text = format!(
+        "{network} wants more than a name and a password (a code, a picture or a link), and a login with a password \
+         has nowhere to show it. Use {network} through a transport that users register with."
+    );
+    LoginError::new(LoginErrorKind::NoMechanism, text)
 }

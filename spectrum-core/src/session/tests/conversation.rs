@@ -207,6 +207,21 @@ fn an_old_message_carries_its_time() {
 }
 
 #[test]
+fn a_message_that_has_markup_alone_is_shown_as_text() {
+    let mut desk = Desk::online(GATEWAY, plain());
+    desk.event(Event::Message(IncomingMessage {
+        xhtml: Some("<b>hi</b> &lt;you&gt;".to_owned()),
+        ..incoming("")
+    }));
+    assert_eq!(
+        desk.stanzas(),
+        [format!(
+            "<message {FROM} id='ID' type='chat'><body>hi &lt;you&gt;</body></message>"
+        )]
+    );
+}
+
+#[test]
 fn an_announcement_is_a_headline() {
     let mut desk = Desk::online(GATEWAY, info());
     desk.event(Event::Message(IncomingMessage {

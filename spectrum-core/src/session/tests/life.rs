@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backend::{Answer, LoginError, LoginErrorKind, OpError, Retry};
-use crate::model::{Availability, Field, FieldKind, Form, FormAnswers, Joined, LoginPrompt, Occupant, PromptId, Secret};
+use crate::model::{Availability, Field, FieldKind, Form, FormAnswers, Joined, LoginPrompt, Occupant, PromptId, Secret, Shown};
 
 #[test]
 fn a_registered_user_who_comes_online_is_logged_in() {
@@ -475,22 +475,44 @@ fn a_question_of_the_login_is_asked_in_a_chat_with_the_transport() {
 
 #[test]
 fn a_question_that_nobody_can_see_is_given_up() {
-    let mut desk = Desk::new(SERVER, info());
+    let mut desk = Desk::new(GATEWAY, info());
     desk.input(Input::Start);
-    desk.input(Input::Loaded(Some(Box::default())));
-    desk.input(Input::Authenticate {
-        ticket: Ticket(1),
-        name: "romeo".into(),
-        password: "x".into(),
-    });
+    desk.input(Input::Loaded(Some(Box::new(account()))));
     desk.input(Input::Assigned(Arc::clone(&desk.info)));
     desk.out.clear();
-    let what = Box::new(LoginPrompt::Ask(Form::default()));
-    desk.input(Input::Link(LinkInput::Prompt {
-        prompt: PromptId(7),
-        what,
-    }));
+    prompted(&mut desk);
     assert_eq!(desk.lines(), ["prompt 7 None"]);
+}
+
+#[test]
+fn a_login_with_a_password_that_turns_out_to_need_more_is_refused_with_the_reason() {
+    let link = Shown::Link {
+        url: "https://net.example/login".to_owned(),
+        text: "Open this".to_owned(),
+    };
+    for what in [LoginPrompt::Ask(Form::default()), LoginPrompt::Show(link)] {
+        let mut desk = Desk::new(SERVER, info());
+        desk.input(Input::Start);
+        desk.input(Input::Loaded(Some(Box::default())));
+        desk.input(Input::Authenticate {
+            ticket: Ticket(1),
+            name: "romeo".into(),
+            password: "x".into(),
+        });
+        desk.input(Input::Assigned(Arc::clone(&desk.info)));
+        desk.out.clear();
+        desk.input(Input::Link(LinkInput::Prompt {
+            prompt: PromptId(7),
+            what: Box::new(what),
+        }));
+        let lines = desk.lines();
+        let refused = "authenticated 1 Err(Login(LoginError { kind: NoMechanism, retry: Never, text: \"Net wants more than a \
+                       name and a password (a code, a picture or a link), and a login with a password has nowhere to show it. \
+                       Use Net through a transport that users register with.\" }))";
+        assert_eq!(lines[0], refused);
+        assert!(lines.contains(&"release".to_owned()), "{lines:?}");
+        assert_eq!(lines.last().map(String::as_str), Some("close LoginFailed"));
+    }
 }
 
 #[test]
