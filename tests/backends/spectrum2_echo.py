@@ -2,7 +2,7 @@
 """A backend in another language, written against Spectrum 2's protocol and nothing else.
 
 Started like Spectrum 2's own: spectrum2_echo.py --host H --port N --service.backend_id=K -j JID FILE.cfg
-The INI file is read for [service] jid and [echo] contacts, room, log. Standard library only.
+The INI file is read for [service] jid and [echo] contacts, room, features, log. Standard library only.
 
 The network: contacts echo, friend1, friend2, ... who send back what they get; one room with an occupant "echo" who does
 the same. The password "wrong" is refused. "!die" ends the process without a word, "!hang" stops it from answering.
@@ -88,6 +88,7 @@ def text(fields, number):
 class Backend:
     def __init__(self, host, port, settings):
         self.contacts = ["echo"] + [f"friend{n}" for n in range(1, int(settings.get("contacts", "3")))]
+        self.features = settings.get("features", "")
         self.room = settings.get("room", "lobby")
         self.log = open(settings["log"], "a", buffering=1) if "log" in settings else sys.stderr
         self.nicks = {}
@@ -115,7 +116,8 @@ class Backend:
         return data
 
     def run(self):
-        self.send(BACKEND_CONFIG, {1: "[registration]\nneedPassword=1\nneedRegistration=1\n[features]\nmuc=1\nreceipts=1\n"})
+        config = "[registration]\nneedPassword=1\nneedRegistration=1\n[features]\nmuc=1\nreceipts=1\n" + self.features
+        self.send(BACKEND_CONFIG, {1: config})
         while True:
             (size,) = struct.unpack("!I", self.read(4))
             wrapper = decode(self.read(size))

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{StartError, Starter, Up};
-use crate::model::{BackendId, Secret};
+use crate::model::{BackendId, Capability, Secret};
 use crate::pool::child::{ConfigFile, ConfigText, Peer, Process, identify};
 use crate::pool::link::{self, Link, Sink, Source};
 use crate::pool::notes::Note;
@@ -16,6 +16,10 @@ use crate::wire::{Codec, FromBackend, ToBackend};
 
 /// In a Spectrum 2 command this stands for the backend's number.
 const ID_PLACEHOLDER: &str = "BACKEND_ID";
+
+/// Of a backend such as Spectrum 2's `swiften`.
+const PASSES_XMPP: &str = "the backend wants to pass XMPP through as it is (features.rawxml), which is not supported; \
+    take a backend that says what happens on its network";
 
 impl Starter {
     pub(super) async fn start_spectrum2(&self, command: &[String], link: &Link) -> Result<Up, StartError> {
@@ -111,6 +115,12 @@ impl Starter {
         }
         while !frames.iter().any(|frame| matches!(frame, FromBackend::Pong)) {
             self.more(source, &mut frames, process).await?;
+        }
+        let passes_xmpp =
+            |frame: &FromBackend| matches!(frame, FromBackend::Info(info) if info.capabilities.has(Capability::RawXml));
+        if frames.iter().any(passes_xmpp) {
+            // It would log users in, and then neither show nor take a message.
+            return Err(StartError::hopeless(PASSES_XMPP));
         }
         Ok(frames)
     }

@@ -175,6 +175,20 @@ async fn backend_that_wants_a_database_is_named() {
 }
 
 #[tokio::test]
+async fn backend_that_passes_xmpp_through_is_refused_and_named() {
+    let rig = echo(|options, _| {
+        options.options.insert("echo.features".to_owned(), Secret::new("rawxml=1"));
+    });
+    let reason = rig.failure().await;
+    assert!(
+        reason.starts_with("the backend wants to pass XMPP through as it is"),
+        "{reason}"
+    );
+    assert_eq!(rig.pool.status().health, PoolHealth::Failing);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn program_that_does_not_exist_is_named() {
     let rig = Rig::command(&["/nonexistent/backend"], Wire::Spectrum2, |_, _| {});
     assert_eq!(
