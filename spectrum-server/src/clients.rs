@@ -44,6 +44,9 @@ pub(crate) struct Clients {
     stopping: AtomicBool,
 }
 
+/// Connections of one user. One more is not bound: sessions serve no more resources either.
+pub(crate) const RESOURCES_PER_USER: usize = 32;
+
 /// What [`Clients::bind`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound {
@@ -82,8 +85,9 @@ impl Clients {
         self.logins().remove(&ticket);
     }
 
-    /// Makes the connection the one of this resource; an earlier one is ended with `conflict`.
-    pub(crate) fn bind(&self, user: &UserKey, name: ResourcePart, outbox: Arc<Outbox>) -> Bound {
+    /// Makes the connection the one of this resource; an earlier one is ended with `conflict`. `None` if the user has too
+    /// many already.
+    pub(crate) fn bind(&self, user: &UserKey, name: ResourcePart, outbox: Arc<Outbox>) -> Option<Bound> {
         let connection = ConnectionId(self.number());
         let resource = Resource {
             name,
@@ -94,20 +98,21 @@ impl Clients {
         };
         let mut users = self.users_mut();
         let resources = users.entry(user.clone()).or_default();
-        match resources.iter_mut().find(|other| other.name == resource.name) {
-            Some(other) => {
-                std::mem::replace(other, resource).outbox.close(End::Conflict);
-                Bound {
+        match resources.iter().position(|other| other.name == resource.name) {
+            Some(at) => {
+                std::mem::replace(&mut resources[at], resource).outbox.close(End::Conflict);
+                Some(Bound {
                     connection,
                     replaced: true,
-                }
+                })
             }
+            None if resources.len() >= RESOURCES_PER_USER => None,
             None => {
                 resources.push(resource);
-                Bound {
+                Some(Bound {
                     connection,
                     replaced: false,
-                }
+                })
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Listening for clients, and how many are let in before they have said who they are. The admission is owned by the
 //! server and shared by its listeners.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use spectrum_core::instance::RunError;
 use spectrum_core::tasks::Tasks;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::client::{self, Security, Shared};
@@ -19,6 +20,16 @@ const UNKNOWN_TOTAL: usize = 4096;
 
 /// Those from one address, or one /64 network of IPv6. Loopback is exempt: there stands a proxy, or nobody hostile.
 const UNKNOWN_PER_ADDRESS: usize = 64;
+
+/// Logins refused to one address, or one /64 network of IPv6, within [`REFUSALS_COUNT`]. Then none is tried any more: whoever
+/// guesses passwords would have the network do it, and a running session answers a guess at once. Loopback is exempt.
+const REFUSED_PER_ADDRESS: usize = 30;
+
+/// For how long a refused login counts.
+const REFUSALS_COUNT: Duration = Duration::from_secs(600);
+
+/// Addresses whose refused logins are counted; those of further ones are not.
+const REFUSED_ADDRESSES: usize = 10_000;
 
 /// How long accepting pauses when the process has no more files.
 const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(100);
@@ -94,6 +105,7 @@ pub(crate) struct Admission {
 struct Unknown {
     total: usize,
     per_address: HashMap<IpAddr, usize>,
+    refused: HashMap<IpAddr, VecDeque<Instant>>,
 }
 
 /// The place of one connection among those that have not authenticated. Dropping it gives it up.
@@ -121,7 +133,51 @@ impl Admission {
     }
 }
 
+impl Unknown {
+    /// How many logins of this address were refused of late.
+    fn refusals(&mut self, from: IpAddr, now: Instant) -> usize {
+        let Some(refused) = self.refused.get_mut(&from) else {
+            return 0;
+        };
+        while refused.front().is_some_and(|at| !counts(*at, now)) {
+            refused.pop_front();
+        }
+        refused.len()
+    }
+}
+
+/// Whether a refusal of then is one of late.
+fn counts(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < REFUSALS_COUNT
+}
+
 impl Seat {
+    /// Whether another login of this address may be tried.
+    pub(crate) fn may_try(&self) -> bool {
+        let Some((admission, from)) = &self.0 else { return true };
+        from.is_loopback() || admission.unknown().refusals(*from, Instant::now()) < REFUSED_PER_ADDRESS
+    }
+
+    /// The network, or a session, has refused the login.
+    pub(crate) fn refused(&self) {
+        let Some((admission, from)) = &self.0 else { return };
+        let now = Instant::now();
+        let mut unknown = admission.unknown();
+        unknown.refusals(*from, now);
+        if !unknown.refused.contains_key(from) && unknown.refused.len() >= REFUSED_ADDRESSES {
+            unknown
+                .refused
+                .retain(|_, refused| refused.back().is_some_and(|at| counts(*at, now)));
+            if unknown.refused.len() >= REFUSED_ADDRESSES {
+                return;
+            }
+        }
+        let refused = unknown.refused.entry(*from).or_default();
+        if refused.len() < REFUSED_PER_ADDRESS {
+            refused.push_back(now);
+        }
+    }
+
     /// The client has said who it is.
     pub(crate) fn give_up(&mut self) {
         let Some((admission, from)) = self.0.take() else { return };
@@ -168,6 +224,40 @@ mod tests {
         seats[0].give_up();
         drop(seats.pop());
         assert_eq!(admitted(&admission, "192.0.2.1", 1000).len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn logins_refused_to_an_address_are_counted_for_a_while() {
+        let admission = Arc::new(Admission::default());
+        let seat = |from: &str| admitted(&admission, from, 1).pop().expect("a seat");
+        for _ in 0..REFUSED_PER_ADDRESS {
+            let seat = seat("192.0.2.1");
+            assert!(seat.may_try());
+            seat.refused();
+            seat_of_loopback(&admission).refused();
+        }
+        assert!(!seat("192.0.2.1").may_try());
+        assert!(seat("192.0.2.2").may_try());
+        assert!(seat_of_loopback(&admission).may_try());
+        tokio::time::advance(REFUSALS_COUNT).await;
+        assert!(seat("192.0.2.1").may_try());
+    }
+
+    fn seat_of_loopback(admission: &Arc<Admission>) -> Seat {
+        admitted(admission, "::1", 1).pop().expect("a seat")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_with_refused_logins_are_bounded() {
+        let admission = Arc::new(Admission::default());
+        for n in 0..REFUSED_ADDRESSES + 10 {
+            let from = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(n).expect("few")));
+            admission.admit(from).expect("a seat").refused();
+        }
+        assert_eq!(admission.unknown().refused.len(), REFUSED_ADDRESSES);
+        tokio::time::advance(REFUSALS_COUNT).await;
+        admitted(&admission, "192.0.2.1", 1)[0].refused();
+        assert_eq!(admission.unknown().refused.len(), 1);
     }
 
     #[test]

@@ -32,6 +32,8 @@ const ATTEMPTS: u8 = 3;
 /// The session ends a login in time; a client is not kept waiting much longer if it does not.
 const LOGIN_MARGIN: Duration = Duration::from_secs(10);
 
+const TOO_MANY_REFUSED: &str = "Too many logins from your address were refused. Try again in some minutes.";
+
 const FEATURES_PLAIN: &str =
     "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>";
 
@@ -184,6 +186,11 @@ impl<'a> Negotiation<'a> {
     async fn authenticate(&mut self) -> Result<(Login<'a>, Credentials), Stop> {
         for _ in 0..ATTEMPTS {
             let failure = match self.credentials().await? {
+                Ok(_) if !self.seat.may_try() => {
+                    info!("A client's address has had too many logins refused; this one is not tried.");
+                    self.fail(&Failure::Temporary(TOO_MANY_REFUSED.to_owned()));
+                    return Err(Stop::Closed);
+                }
                 Ok(credentials) => match self.login(&credentials).await? {
                     (login, Ok(())) => {
                         self.wire.xml("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
@@ -191,6 +198,9 @@ impl<'a> Negotiation<'a> {
                     }
                     (_, Err(Failure::Aborted)) => Failure::Aborted,
                     (_, Err(failure)) => {
+                        if matches!(failure, Failure::NotAuthorized(_)) {
+                            self.seat.refused();
+                        }
                         info!(user = %credentials.user, %failure, "A login was refused.");
                         self.fail(&failure);
                         return Err(Stop::Closed);
@@ -289,19 +299,24 @@ impl<'a> Negotiation<'a> {
             }
             let wanted = payload.get_child("resource", ns::BIND).map(Element::text).unwrap_or_default();
             let wanted = if wanted.is_empty() { random_hex::<8>() } else { wanted };
-            match ResourcePart::new(&wanted) {
-                Ok(resource) => return Ok(self.bound(credentials, &request, resource.into_owned())),
-                Err(_) => {
-                    if let Some(reply) = request.error_reply(error(StanzaCondition::BadRequest, "This is no resource.")) {
-                        self.wire.stanza(&reply);
-                    }
-                }
+            let refused = match ResourcePart::new(&wanted) {
+                Ok(resource) => match self.bound(credentials, &request, resource.into_owned()) {
+                    Some(me) => return Ok(me),
+                    None => error(StanzaCondition::ResourceConstraint, "You have too many connections already."),
+                },
+                Err(_) => error(StanzaCondition::BadRequest, "This is no resource."),
+            };
+            if let Some(reply) = request.error_reply(refused) {
+                self.wire.stanza(&reply);
             }
         }
     }
 
-    fn bound(&mut self, credentials: &Credentials, request: &Stanza, resource: ResourcePart) -> Me {
+    /// `None` if the user has too many connections.
+    fn bound(&mut self, credentials: &Credentials, request: &Stanza, resource: ResourcePart) -> Option<Me> {
         let user = key(&credentials.user);
+        let outbox = std::sync::Arc::new(Outbox::new());
+        let bound = self.shared.clients.bind(&user, resource.clone(), outbox.clone())?;
         let jid = credentials.user.with_resource(&resource);
         let result = Element::builder("bind", ns::BIND)
             .append(text_element("jid", ns::BIND, jid.as_str()))
@@ -309,19 +324,17 @@ impl<'a> Negotiation<'a> {
         if let Some(reply) = request.result_reply(Some(result)) {
             self.wire.stanza(&reply);
         }
-        let outbox = std::sync::Arc::new(Outbox::new());
-        let bound = self.shared.clients.bind(&user, resource.clone(), outbox.clone());
         if bound.replaced {
             // Before anything of the new client, which has the same name.
             self.shared.sessions.tell(&user, Input::ResourceLost(resource));
         }
-        Me {
+        Some(Me {
             jid,
             bare: credentials.user.clone(),
             user,
             connection: bound.connection,
             outbox,
-        }
+        })
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use spectrum_core::session::Input;
+use spectrum_core::session::{AuthError, Input};
 use tokio::time::{Instant, advance};
 
 use super::stage::*;
 use crate::client::Security;
+use crate::clients::RESOURCES_PER_USER;
 
 #[tokio::test(start_paused = true)]
 async fn password_before_tls_is_refused() {
@@ -200,4 +201,53 @@ async fn stopping_server_tells_clients_that_are_on_their_way_in() {
     stage.shared.stopping.cancel();
     peer.expect_last(&stream_error("system-shutdown")).await;
     assert!(matches!(stage.told_input().await, Input::Abandoned(gone) if gone == ticket));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_guesses_passwords_is_not_let_try_for_ever() {
+    let mut stage = Stage::new();
+    stage.from = [192, 0, 2, 1].into();
+    let refused = sasl_failure("not-authorized", Some("You are logged in with another password."));
+    let mut guesses = 0;
+    let last = loop {
+        let mut peer = stage.connect_tls().await;
+        peer.plain(&format!("\0alice\0guess{guesses}")).await;
+        let Some(ticket) = stage.told_login_soon().await else {
+            break peer;
+        };
+        stage.answer(ticket, Err(AuthError::NotAuthorized));
+        peer.expect_last(&format!("{refused}</stream:stream>")).await;
+        stage.told_input().await;
+        guesses += 1;
+        assert!(guesses < 100);
+    };
+    let text = "Too many logins from your address were refused. Try again in some minutes.";
+    let mut last = last;
+    last.expect_last(&format!(
+        "{}</stream:stream>",
+        sasl_failure("temporary-auth-failure", Some(text))
+    ))
+    .await;
+    assert_eq!(guesses, 30);
+    stage.from = [192, 0, 2, 2].into();
+    stage.connect_bound("elsewhere").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_user_has_so_many_connections_and_no_more() {
+    let mut stage = Stage::new();
+    let mut peers = Vec::new();
+    for n in 0..RESOURCES_PER_USER {
+        peers.push(stage.connect_bound(&format!("r{n}")).await);
+    }
+    let mut peer = stage.connect_binding().await;
+    peer.bind("one-more").await;
+    peer.expect(
+        "<iq id='bind' type='error'><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+         <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>You have too many connections already.</text></error></iq>",
+    )
+    .await;
+    peer.bind("r0").await;
+    peer.expect(&bound("r0")).await;
+    assert_eq!(stage.shared.clients.count(), RESOURCES_PER_USER);
 }

@@ -1,5 +1,6 @@
 //! A server's half of a connection, with sessions that do what the test says, and a client that is the test.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,9 @@ impl Sessions for Script {
 
 pub(super) struct Stage {
     pub(super) shared: Arc<Shared>,
+    /// Where clients come from.
+    pub(super) from: IpAddr,
+    admission: Arc<Admission>,
     told: mpsc::Receiver<Told>,
     tasks: Tasks,
     trust: Arc<ClientConfig>,
@@ -136,6 +140,8 @@ impl Stage {
         };
         Self {
             shared: Arc::new(shared),
+            from: Ipv4Addr::LOCALHOST.into(),
+            admission: Arc::default(),
             told,
             tasks: Tasks::new(),
             trust: Arc::new(trust),
@@ -145,7 +151,7 @@ impl Stage {
     /// A client whose connection holds `buffer` bytes that nobody has read.
     pub(super) fn connect_with(&self, security: Security, buffer: usize) -> Peer {
         let (ours, theirs) = tokio::io::duplex(buffer);
-        let seat = Arc::new(Admission::default()).admit([127, 0, 0, 1].into()).unwrap();
+        let seat = self.admission.admit(self.from).unwrap();
         let served = serve(Box::new(theirs), security, Arc::clone(&self.shared), seat);
         drop(self.tasks.spawn("client", Span::none(), served));
         Peer {
@@ -167,14 +173,20 @@ impl Stage {
         peer
     }
 
-    /// A client that has bound `resource`.
-    pub(super) async fn connect_bound(&mut self, resource: &str) -> Peer {
+    /// A client that has logged in.
+    pub(super) async fn connect_binding(&mut self) -> Peer {
         let mut peer = self.connect_tls().await;
         peer.plain("\0alice\0pw").await;
         self.accept_login().await;
         peer.expect(SUCCESS).await;
         peer.open().await;
         peer.expect(FEATURES_BIND).await;
+        peer
+    }
+
+    /// A client that has bound `resource`.
+    pub(super) async fn connect_bound(&mut self, resource: &str) -> Peer {
+        let mut peer = self.connect_binding().await;
         peer.bind(resource).await;
         peer.expect(&bound(resource)).await;
         peer
@@ -192,6 +204,16 @@ impl Stage {
         match self.told().await {
             Told::Authenticate { ticket, .. } => ticket,
             other => panic!("no login: {other:?}"),
+        }
+    }
+
+    /// The ticket of a login that is asked for before everything else is done; else `None`.
+    pub(super) async fn told_login_soon(&mut self) -> Option<Ticket> {
+        // The clock is paused: it moves once nothing else can.
+        match tokio::time::timeout(Duration::from_millis(1), self.told.recv()).await {
+            Ok(Some(Told::Authenticate { ticket, .. })) => Some(ticket),
+            Ok(other) => panic!("no login: {other:?}"),
+            Err(_) => None,
         }
     }
 
