@@ -27,6 +27,9 @@ enum Mode {
         /// Messages with one under way.
         #[arg(long, default_value_t = 2000)]
         single: usize,
+        /// Whether messages on their way survive the process: `on`, `full`, or `off` as in Spectrum 2.
+        #[arg(long, default_value = "on")]
+        journal: String,
         #[command(flatten)]
         common: Common,
     },
@@ -69,6 +72,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             contacts,
             in_flight,
             single,
+            journal,
             common,
         } => {
             let (messages, runs, extra) = (common.messages, common.runs, common.extra()?);
@@ -79,6 +83,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 in_flight,
                 single,
                 runs,
+                journal,
                 extra,
             })
             .await?

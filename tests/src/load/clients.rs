@@ -101,9 +101,9 @@ async fn run(load: &ServerLoad, table: &mut Table) -> Outcome<()> {
     for mut client in clients.drain(..TALKING.min(clients.len())) {
         talks.spawn(async move {
             let mut times = Vec::with_capacity(each);
-            for _ in 0..each {
+            for number in 0..each {
                 let start = Instant::now();
-                echo(&mut client).await?;
+                echo(&mut client, number).await?;
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
             Ok::<_, Failure>((client, times))
@@ -172,10 +172,11 @@ async fn log_in(port: u16, tls: &Tls, numbers: std::ops::Range<usize>) -> Outcom
     Ok(clients)
 }
 
-async fn echo(client: &mut Client) -> Outcome<()> {
+/// Each message has an id of its own, for one that comes again is a copy.
+async fn echo(client: &mut Client, number: usize) -> Outcome<()> {
     client
         .send(&format!(
-            "<message to='echo@{TRANSPORT}' type='chat' id='m'><body>{BODY}</body></message>"
+            "<message to='echo@{TRANSPORT}' type='chat' id='m{number}'><body>{BODY}</body></message>"
         ))
         .await?;
     let back = client

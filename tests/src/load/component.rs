@@ -33,6 +33,8 @@ pub struct GatewayLoad {
     pub single: usize,
     /// How often the whole is done.
     pub runs: usize,
+    /// What `storage.journal` is.
+    pub journal: String,
     /// Further lines for the configuration, for example another backend.
     pub extra: String,
 }
@@ -44,8 +46,9 @@ pub struct GatewayLoad {
 pub async fn run_gateway(load: &GatewayLoad) -> Outcome<Table> {
     machine::raise_file_limit()?;
     let title = format!(
-        "Gateway mode: {} users, 60-byte messages echoed, SQLite on a RAM disk, {} processors",
+        "Gateway mode: {} users, 60-byte messages echoed, SQLite on a RAM disk, journal {}, {} processors",
         load.users,
+        load.journal,
         std::thread::available_parallelism().map_or(0, usize::from)
     );
     let mut table = Table::new(title);
@@ -118,6 +121,8 @@ struct Run {
     contacts: usize,
     handshake: Duration,
     next_user: usize,
+    /// Messages so far: each has an id of its own, for one that comes again is a copy.
+    next_message: usize,
     /// Subscription requests that came: one for the transport and one for each contact of everybody.
     asked: usize,
     // Ends with the run.
@@ -132,11 +137,12 @@ impl Run {
             "mode = \"gateway\"\njid = \"{TRANSPORT}\"\n\
              [gateway]\nserver = \"127.0.0.1\"\nport = {port}\nsecret = \"{SECRET}\"\n\
              [backend]\ncommand = [\"{echo}\"]\n[backend.options]\ncontacts = {contacts}\n\
-             [storage]\nurl = \"sqlite://{folder}/spectrum.db\"\nkey_file = \"{folder}/key\"\n\
+             [storage]\nurl = \"sqlite://{folder}/spectrum.db\"\nkey_file = \"{folder}/key\"\njournal = \"{journal}\"\n\
              [log]\nfile = \"{folder}/instance.log\"\nlevel = \"warn\"\n[control]\nsocket = \"{folder}/control.sock\"\n{extra}",
             port = host.port()?,
             echo = built("echo-backend")?.display(),
             folder = scratch.path().display(),
+            journal = load.journal,
             extra = load.extra,
         );
         let start = Instant::now();
@@ -156,6 +162,7 @@ impl Run {
             contacts,
             handshake,
             next_user: 0,
+            next_message: 0,
             asked: 0,
             _instance: instance,
         })
@@ -251,8 +258,10 @@ impl Run {
             while sent < messages && sent < back + in_flight {
                 let user = self.next_user;
                 self.next_user = (self.next_user + 1) % self.users;
+                let id = self.next_message;
+                self.next_message += 1;
                 self.link.queue(&format!(
-                    "<message from='u{user}@localhost/load' to='echo@{TRANSPORT}' type='chat' id='m{sent}'><body>{BODY}</body></message>"
+                    "<message from='u{user}@localhost/load' to='echo@{TRANSPORT}' type='chat' id='m{id}'><body>{BODY}</body></message>"
                 ));
                 sent += 1;
             }
