@@ -34,6 +34,8 @@ pub mod xml;
 
 #[cfg(feature = "xmpp")]
 pub mod pool;
+#[cfg(feature = "xmpp")]
+mod tight;
 
 #[cfg(feature = "runtime")]
 pub mod admin;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::backend::{Certainty, OpError};
 use crate::model::{Chat, MarkerKind, MessageId, Timestamp};
-use crate::session::fingerprint::Fingerprint;
+use crate::session::fingerprint::{Fingerprint, fingerprint};
 
 /// The user's messages whose ids are remembered; one more, and the oldest is forgotten.
 const OWN_MESSAGES: usize = 64;
@@ -26,7 +26,7 @@ pub(crate) const MAX_ID_BYTES: usize = 256;
 /// What is remembered of messages.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    own: VecDeque<Own>,
+    own: OwnMessages,
     seen: VecDeque<u64>,
     last_seq: u64,
     /// Messages that the journal has to look at again.
@@ -101,9 +101,8 @@ impl History {
     /// Remembers a message of an earlier session.
     pub(crate) fn restore(&mut self, own: Own) {
         self.last_seq = self.last_seq.max(own.seq);
-        let of_chat = self.own.iter().filter(|other| other.chat == own.chat).count();
-        let oldest = if of_chat >= OWN_OF_A_CHAT {
-            self.own.iter().position(|other| other.chat == own.chat)
+        let oldest = if self.own.count(&own.chat) >= OWN_OF_A_CHAT {
+            self.own.first(&own.chat)
         } else if self.own.len() >= OWN_MESSAGES {
             Some(0)
         } else {
@@ -112,7 +111,7 @@ impl History {
         if let Some(forgotten) = oldest.and_then(|at| self.own.remove(at)) {
             self.dirty.push(forgotten.seq);
         }
-        self.own.push_back(own);
+        self.own.push(own);
     }
 
     /// All that is remembered, the oldest first.
@@ -138,45 +137,37 @@ impl History {
 
     /// The network has a message of the user, perhaps under an id of its own.
     pub(crate) fn named(&mut self, core: &MessageId, network: Option<&MessageId>) {
-        for own in self.own.iter_mut().rev().filter(|own| own.core == *core) {
+        let dirty = &mut self.dirty;
+        self.own.change(core, |own| {
             own.progress = Progress::Sent;
-            self.dirty.push(own.seq);
+            dirty.push(own.seq);
             if network.is_some() {
                 own.network = network.cloned();
             }
-        }
+        });
     }
 
     /// A message of the user has not been sent, or nobody knows.
     pub(crate) fn failed(&mut self, core: &MessageId, failed: &OpError) {
-        for own in self.own.iter_mut().rev().filter(|own| own.core == *core) {
+        self.own.change(core, |own| {
             own.progress = match failed.certainty {
                 Certainty::NotSent => Progress::Failed,
                 Certainty::MaybeSent => Progress::Uncertain,
             };
-        }
+        });
     }
 
     /// A message of the user has been taken back before it was sent.
     pub(crate) fn forget(&mut self, core: &MessageId) {
-        let dirty = &mut self.dirty;
-        self.own.retain(|own| {
-            let stays = own.core != *core;
-            if !stays {
-                dirty.push(own.seq);
-            }
-            stays
-        });
+        while let Some(at) = self.own.last(Name::Core, core.as_str(), |_| true) {
+            self.dirty.extend(self.own.remove(at).map(|own| own.seq));
+        }
     }
 
     /// The network says how far a message of the user has got.
     pub(crate) fn reached(&mut self, chat: &Chat, id: &MessageId, kind: MarkerKind) {
-        let own = self
-            .own
-            .iter_mut()
-            .rev()
-            .find(|own| (own.network.as_ref() == Some(id) || own.core == *id) && own.chat == *chat);
-        if let Some(own) = own {
+        let Some(at) = self.by_network(chat, id) else { return };
+        if let Some(own) = self.own.get_mut(at) {
             own.progress = match (kind, own.progress) {
                 (MarkerKind::Displayed, _) | (_, Progress::Displayed) => Progress::Displayed,
                 (MarkerKind::Delivered, _) => Progress::Delivered,
@@ -186,31 +177,35 @@ impl History {
 
     /// The message of the user with this id of the core.
     pub(crate) fn by_core(&self, core: &MessageId) -> Option<&Own> {
-        self.own.iter().rev().find(|own| own.core == *core)
+        self.own
+            .last(Name::Core, core.as_str(), |_| true)
+            .and_then(|at| self.own.get(at))
     }
 
     /// The message of the user in a chat with this id of the client. One that failed is none.
     pub(crate) fn by_client(&self, chat: &Chat, client: &str) -> Option<&Own> {
-        self.own
-            .iter()
-            .rev()
-            .find(|own| *own.client == *client && own.progress != Progress::Failed && own.chat == *chat)
+        let stands = |own: &Own| own.progress != Progress::Failed && own.chat == *chat;
+        self.own.last(Name::Client, client, stands).and_then(|at| self.own.get(at))
+    }
+
+    /// Where the message is that the network calls so, or knows by the core's id.
+    fn by_network(&self, chat: &Chat, id: &MessageId) -> Option<usize> {
+        let in_chat = |own: &Own| own.chat == *chat;
+        let named = self.own.last(Name::Network, id.as_str(), in_chat);
+        named.max(self.own.last(Name::Core, id.as_str(), in_chat))
     }
 
     /// The id by which the user's clients know a message that the network names.
     pub(crate) fn for_client(&self, chat: &Chat, network: &MessageId) -> String {
-        let own = self
-            .own
-            .iter()
-            .rev()
-            .find(|own| (own.network.as_ref() == Some(network) || own.core == *network) && own.chat == *chat);
+        let own = self.by_network(chat, network).and_then(|at| self.own.get(at));
         own.map_or_else(|| network.as_str().to_owned(), |own| own.client.to_string())
     }
 
     /// The id by which a room knows a line that the network names: the network's, of one of the user's own that has none the
     /// core's.
     pub(crate) fn for_room(&self, chat: &Chat, network: &MessageId) -> String {
-        let own = self.own.iter().rev().find(|own| own.core == *network && own.chat == *chat);
+        let at = self.own.last(Name::Core, network.as_str(), |own| own.chat == *chat);
+        let own = at.and_then(|at| self.own.get(at));
         let known = own.and_then(|own| own.network.as_ref()).unwrap_or(network);
         known.as_str().to_owned()
     }
@@ -218,12 +213,13 @@ impl History {
     /// The id by which the network knows a message that the user's client names: the core's for one of the user's own. In
     /// rooms the client has two names for it: the id it gave it, and the room's.
     pub(crate) fn for_network(&self, chat: &Chat, named: &str) -> MessageId {
-        let is_named = |own: &&Own| {
-            let by_client = *own.client == *named && own.progress != Progress::Failed;
-            let by_room = || !matches!(chat, Chat::Contact(_)) && own.network.as_ref().is_some_and(|id| id.as_str() == named);
-            own.chat == *chat && (by_client || by_room())
+        let stands = |own: &Own| own.progress != Progress::Failed && own.chat == *chat;
+        let by_client = self.own.last(Name::Client, named, stands);
+        let by_room = match chat {
+            Chat::Contact(_) => None,
+            Chat::Room(_) | Chat::Occupant { .. } => self.own.last(Name::Network, named, |own| own.chat == *chat),
         };
-        let own = self.own.iter().rev().find(is_named);
+        let own = by_client.max(by_room).and_then(|at| self.own.get(at));
         own.map_or_else(|| named.into(), |own| own.core.clone())
     }
 
@@ -239,6 +235,130 @@ impl History {
         self.seen.push_back(seen);
         false
     }
+}
+
+/// The messages of the user, the oldest first, with small fingerprints of what they are looked up by: those of all messages
+/// fit into a few lines of the processor's cache, and the texts are compared where they agree.
+#[derive(Debug, Default)]
+struct OwnMessages {
+    prints: VecDeque<Prints>,
+    list: VecDeque<Own>,
+}
+
+#[derive(Debug)]
+struct Prints {
+    chat: u32,
+    core: u32,
+    client: u32,
+}
+
+/// By which of its names a message is looked up.
+#[derive(Clone, Copy)]
+enum Name {
+    Core,
+    Client,
+    /// Not among the fingerprints: it is known late, and looked up seldom.
+    Network,
+}
+
+impl OwnMessages {
+    fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn iter(&self) -> std::collections::vec_deque::Iter<'_, Own> {
+        self.list.iter()
+    }
+
+    fn get(&self, at: usize) -> Option<&Own> {
+        self.list.get(at)
+    }
+
+    fn get_mut(&mut self, at: usize) -> Option<&mut Own> {
+        self.list.get_mut(at)
+    }
+
+    fn push(&mut self, own: Own) {
+        // Most users have written few messages: room is made for one, then for half as many again.
+        if self.list.len() == self.list.capacity() {
+            let more = (self.list.len() / 2).max(1);
+            self.list.reserve_exact(more);
+            self.prints.reserve_exact(more);
+        }
+        self.prints.push_back(Prints {
+            chat: of_chat(&own.chat),
+            core: small(own.core.as_str()),
+            client: small(&own.client),
+        });
+        self.list.push_back(own);
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Own> {
+        self.prints.remove(at);
+        self.list.remove(at)
+    }
+
+    /// How many there are of a chat.
+    fn count(&self, chat: &Chat) -> usize {
+        self.of(chat).count()
+    }
+
+    /// The oldest of a chat.
+    fn first(&self, chat: &Chat) -> Option<usize> {
+        self.of(chat).next()
+    }
+
+    fn of<'a>(&'a self, chat: &'a Chat) -> impl Iterator<Item = usize> + 'a {
+        let print = of_chat(chat);
+        let alike = self.prints.iter().enumerate().filter(move |(_, prints)| prints.chat == print);
+        alike
+            .map(|(at, _)| at)
+            .filter(move |at| self.list.get(*at).is_some_and(|own| own.chat == *chat))
+    }
+
+    /// The newest with this name that is meant.
+    fn last(&self, by: Name, name: &str, meant: impl Fn(&Own) -> bool) -> Option<usize> {
+        let print = small(name);
+        self.prints.iter().enumerate().rev().find_map(|(at, prints)| {
+            let alike = match by {
+                Name::Core => prints.core == print,
+                Name::Client => prints.client == print,
+                Name::Network => true,
+            };
+            if !alike {
+                return None;
+            }
+            let own = self.list.get(at)?;
+            let is_it = match by {
+                Name::Core => own.core.as_str() == name,
+                Name::Client => *own.client == *name,
+                Name::Network => own.network.as_ref().is_some_and(|id| id.as_str() == name),
+            };
+            (is_it && meant(own)).then_some(at)
+        })
+    }
+
+    /// Changes all that the core calls so: a message and its corrections.
+    fn change(&mut self, core: &MessageId, mut change: impl FnMut(&mut Own)) {
+        let print = small(core.as_str());
+        for (prints, own) in self.prints.iter().zip(&mut self.list).rev() {
+            if prints.core == print && own.core == *core {
+                change(own);
+            }
+        }
+    }
+}
+
+fn of_chat(chat: &Chat) -> u32 {
+    match chat {
+        Chat::Contact(contact) => small(contact.as_str()),
+        Chat::Room(room) => small(room.as_str()),
+        Chat::Occupant { nickname, .. } => small(nickname.as_str()),
+    }
+}
+
+fn small(text: &str) -> u32 {
+    fingerprint(text, 4) as u32
 }
 
 /// A fingerprint of a text.

@@ -1,7 +1,5 @@
 //! Requests to the backend that have no outcome yet: every one of them gets one, and somebody waits for it.
 
-use std::collections::HashMap;
-
 use crate::backend::link::LinkRequest;
 use crate::backend::{OpError, OpErrorKind, Retry, Verb};
 use crate::model::{Chat, ContactId, MessageId, RequestId};
@@ -9,6 +7,7 @@ use crate::session::rooms::RoomRequest;
 use crate::session::roster::Wanted;
 use crate::session::{Now, Output};
 use crate::stanza::Stanza;
+use crate::tight;
 
 /// What the outcome of a request is for.
 #[derive(Debug)]
@@ -52,7 +51,8 @@ pub(crate) enum Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     last: u64,
-    open: HashMap<RequestId, Pending>,
+    /// In the order of asking.
+    open: Vec<(RequestId, Pending)>,
 }
 
 impl Requests {
@@ -60,7 +60,7 @@ impl Requests {
     pub(crate) fn send(&mut self, verb: Verb, pending: Pending, out: &mut Vec<Output>) -> RequestId {
         self.last += 1;
         let request = RequestId(self.last);
-        self.open.insert(request, pending);
+        tight::push(&mut self.open, (request, pending));
         out.push(Output::Link(LinkRequest::Verb {
             request,
             verb: Box::new(verb),
@@ -77,14 +77,16 @@ impl Requests {
 
     /// What this outcome is for; `None` for one that nobody asked for.
     pub(crate) fn take(&mut self, request: RequestId) -> Option<Pending> {
-        self.open.remove(&request)
+        let at = self.open.binary_search_by_key(&request, |(request, _)| *request).ok()?;
+        Some(self.open.remove(at).1)
     }
 
     /// Everything that has no outcome yet, in the order of asking: the assignment is over.
     pub(crate) fn take_all(&mut self) -> Vec<Pending> {
-        let mut open: Vec<_> = std::mem::take(&mut self.open).into_iter().collect();
-        open.sort_unstable_by_key(|(request, _)| *request);
-        open.into_iter().map(|(_, pending)| pending).collect()
+        std::mem::take(&mut self.open)
+            .into_iter()
+            .map(|(_, pending)| pending)
+            .collect()
     }
 
     /// How many have no outcome yet.

@@ -12,6 +12,7 @@ use crate::face::ResourceView;
 use crate::model::{Availability, Capability, Presence};
 use crate::session::Cx;
 use crate::session::text::shorten;
+use crate::tight;
 
 /// Bytes of a status text that are kept and passed on.
 const MAX_STATUS_BYTES: usize = 2_048;
@@ -84,17 +85,23 @@ impl Resources {
             Some(at) => self.views[at].interested = true,
             None if self.views.len() < limit => {
                 let availability = Availability::Offline;
-                self.views.push(ResourceView {
-                    resource: resource.clone(),
-                    availability,
-                    priority: -1,
-                    interested: true,
-                });
-                self.more.push(More {
-                    status: None,
-                    heard: true,
-                    direct: false,
-                });
+                tight::push(
+                    &mut self.views,
+                    ResourceView {
+                        resource: resource.clone(),
+                        availability,
+                        priority: -1,
+                        interested: true,
+                    },
+                );
+                tight::push(
+                    &mut self.more,
+                    More {
+                        status: None,
+                        heard: true,
+                        direct: false,
+                    },
+                );
             }
             None => {}
         }
@@ -109,17 +116,23 @@ impl Resources {
             if self.views.len() >= limit {
                 return Change::TooMany;
             }
-            self.views.push(ResourceView {
-                resource: resource.clone(),
-                availability,
-                priority,
-                interested: false,
-            });
-            self.more.push(More {
-                status,
-                heard: true,
-                direct,
-            });
+            tight::push(
+                &mut self.views,
+                ResourceView {
+                    resource: resource.clone(),
+                    availability,
+                    priority,
+                    interested: false,
+                },
+            );
+            tight::push(
+                &mut self.more,
+                More {
+                    status,
+                    heard: true,
+                    direct,
+                },
+            );
             return Change::Arrived;
         };
         let (view, more) = (&mut self.views[at], &mut self.more[at]);

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::Message;
@@ -56,9 +57,12 @@ pub(crate) enum Refused {
     Closed(Box<UserIn>),
 }
 
+/// What waits. One or two have their place in the mailbox itself: more than that is a burst, and its room is given back.
+pub(crate) type Items = SmallVec<[Queued; 2]>;
+
 #[derive(Debug, Default)]
 struct Queue {
-    items: VecDeque<Queued>,
+    items: Items,
     user_stanzas: usize,
     user_bytes: usize,
     link_events: usize,
@@ -110,7 +114,7 @@ impl Mailbox {
         }
         queue.user_stanzas += 1;
         queue.user_bytes += bytes;
-        queue.items.push_back(Queued::User(input));
+        queue.items.push(Queued::User(input));
         drop(queue);
         self.filled.notify_one();
         Ok(())
@@ -123,7 +127,7 @@ impl Mailbox {
         if queue.closed {
             return Err(Box::new(input));
         }
-        queue.items.push_back(Queued::Control(Box::new(input)));
+        queue.items.push(Queued::Control(Box::new(input)));
         drop(queue);
         self.filled.notify_one();
         Ok(())
@@ -134,18 +138,20 @@ impl Mailbox {
         self.filled.notified().await;
     }
 
-    /// Takes everything that waits, into an empty queue whose allocation is kept for the next time.
+    /// Takes everything that waits.
     pub(crate) fn take(&self, into: &mut VecDeque<Queued>) {
         let mut queue = self.queue();
-        std::mem::swap(&mut queue.items, into);
+        let items = std::mem::take(&mut queue.items);
         queue.user_stanzas = 0;
         queue.user_bytes = 0;
         queue.link_events = 0;
         queue.link_bytes = 0;
+        drop(queue);
+        into.extend(items);
     }
 
     /// Takes nothing more, and gives what still waits.
-    pub(crate) fn close(&self) -> VecDeque<Queued> {
+    pub(crate) fn close(&self) -> Items {
         let mut queue = self.queue();
         queue.closed = true;
         std::mem::take(&mut queue.items)
@@ -166,7 +172,7 @@ impl SessionInbox for Mailbox {
                 }
                 if !matches!(**event, Event::Closed(_)) {
                     queue.overflowed = true;
-                    queue.items.push_back(Queued::Control(Box::new(Input::Overflow)));
+                    queue.items.push(Queued::Control(Box::new(Input::Overflow)));
                     drop(queue);
                     self.filled.notify_one();
                     return;
@@ -175,7 +181,7 @@ impl SessionInbox for Mailbox {
             queue.link_events += 1;
             queue.link_bytes += bytes;
         }
-        queue.items.push_back(Queued::Link(assignment, Box::new(input)));
+        queue.items.push(Queued::Link(assignment, Box::new(input)));
         drop(queue);
         self.filled.notify_one();
     }
@@ -205,7 +211,7 @@ fn same_presence<'a>(item: &'a mut Queued, new: &UserIn) -> Option<&'a mut Box<U
 }
 
 /// Puts a presence or typing event in the place of a queued one it makes pointless.
-fn coalesce(items: &mut VecDeque<Queued>, assignment: AssignmentId, new: &Event) -> bool {
+fn coalesce(items: &mut [Queued], assignment: AssignmentId, new: &Event) -> bool {
     for item in items.iter_mut().rev() {
         let Queued::Link(old_assignment, input) = item else { continue };
         let LinkInput::Event { event, durable: None } = &mut **input else {

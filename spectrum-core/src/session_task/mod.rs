@@ -203,6 +203,16 @@ enum Change {
     Journal,
 }
 
+/// What ended a wait.
+enum Woken {
+    /// Something came in.
+    ByMail,
+    /// Something is due.
+    ByTime,
+    /// There is a seat on a backend, or none.
+    Assigned(Result<Assignment, AssignError>),
+}
+
 type Assigning = Pin<Box<dyn Future<Output = Result<Assignment, AssignError>> + Send>>;
 
 /// One session and what belongs to it.
@@ -215,12 +225,6 @@ pub(crate) struct SessionTask {
     gauges: Arc<Gauges>,
     assignment: Option<Assignment>,
     assigning: Option<Assigning>,
-    /// What has been said in this turn; none of it lasts longer.
-    room: Room,
-    /// Taken out of the mailbox, and not handled yet.
-    batch: VecDeque<Queued>,
-    /// Inputs that this task itself has for the session.
-    own: VecDeque<Input>,
     /// What the journal does not have yet.
     journal: JournalChanges,
     /// When it is written if no message is before that.
@@ -256,9 +260,6 @@ impl SessionTask {
             gauges,
             assignment: None,
             assigning: None,
-            room: Room::default(),
-            batch: VecDeque::new(),
-            own: VecDeque::new(),
             journal: JournalChanges::default(),
             settle_at: None,
             after_commit: Vec::new(),
@@ -273,31 +274,34 @@ impl SessionTask {
     /// One place waits for the store and one for anything to do, and no input or output lives across them but the change
     /// that is being kept: an idle session costs its state and little more.
     pub(crate) async fn run(mut self: Box<Self>) -> CloseReason {
-        self.own.push_back(Input::Start);
+        let mut room = Room::take();
+        room.own.push_back(Input::Start);
         loop {
-            while let Some(change) = self.next_change() {
-                self.keep(change).await;
+            while let Some(change) = self.next_change(&mut room) {
+                // Boxed: it is long, and most of the time nothing is kept.
+                Box::pin(self.keep(&mut room, change)).await;
             }
-            self.flush();
+            self.flush(&mut room);
             if let Some(reason) = self.over.take() {
                 self.around.outlet.closed(&self.user, &reason);
-                self.leftover();
+                self.leftover(&mut room);
                 return reason;
             }
-            std::mem::take(&mut self.room).leave();
-            self.wait().await;
-            self.room = Room::take();
+            room.leave();
+            let woken = self.wait().await;
+            room = Room::take();
+            self.woken(&mut room, woken);
         }
     }
 
     /// Handles what there is, up to the next thing that the store has to do first; none once nothing is left.
-    fn next_change(&mut self) -> Option<Change> {
+    fn next_change(&mut self, room: &mut Room) -> Option<Change> {
         loop {
-            if let Some(change) = self.perform() {
+            if let Some(change) = self.perform(room) {
                 return Some(change);
             }
-            match self.next_input() {
-                Some(input) => self.handle(input),
+            match self.next_input(room) {
+                Some(input) => self.handle(room, input),
                 // One commit for all that waited, then what follows from it.
                 None => return self.has_to_commit().then_some(Change::Journal),
             }
@@ -315,15 +319,15 @@ impl SessionTask {
     }
 
     /// The next input there is; none once the session is over.
-    fn next_input(&mut self) -> Option<Input> {
+    fn next_input(&mut self, room: &mut Room) -> Option<Input> {
         if self.over.is_some() {
             return None;
         }
         loop {
-            if let Some(input) = self.own.pop_front() {
+            if let Some(input) = room.own.pop_front() {
                 return Some(input);
             }
-            match self.batch.pop_front()? {
+            match room.batch.pop_front()? {
                 Queued::User(input) => return Some(Input::User(input)),
                 Queued::Control(input) => return Some(*input),
                 // What an earlier assignment still had on the way is none of the present one's business.
@@ -339,37 +343,38 @@ impl SessionTask {
     }
 
     /// Waits for anything to do.
-    async fn wait(&mut self) {
+    async fn wait(&mut self) -> Woken {
         let deadline = self.session.next_deadline().map(|at| self.around.started + at);
-        let Self {
-            mailbox,
-            assigning,
-            batch,
-            settle_at,
-            ..
-        } = self;
-        let assigned = tokio::select! {
-            () = mailbox.filled() => None,
-            result = async {
+        // One timer for both: what was due first is seen when it rings.
+        let due = deadline.into_iter().chain(self.settle_at).min();
+        let Self { mailbox, assigning, .. } = self;
+        tokio::select! {
+            () = mailbox.filled() => Woken::ByMail,
+            assigned = async {
                 match assigning.as_mut() {
                     Some(assigning) => assigning.await,
                     None => std::future::pending().await,
                 }
-            } => Some(result),
-            () = sleep_until(deadline) => {
-                self.own.push_back(Input::Tick);
-                return;
+            } => Woken::Assigned(assigned),
+            () = sleep_until(due) => Woken::ByTime,
+        }
+    }
+
+    fn woken(&mut self, room: &mut Room, woken: Woken) {
+        match woken {
+            Woken::ByMail => self.mailbox.take(&mut room.batch),
+            Woken::ByTime => {
+                let now = Instant::now();
+                if self.settle_at.is_some_and(|at| at <= now) {
+                    self.settle_at = None;
+                }
+                if self.session.next_deadline().is_some_and(|at| self.around.started + at <= now) {
+                    room.own.push_back(Input::Tick);
+                }
             }
-            () = sleep_until(*settle_at) => {
-                *settle_at = None;
-                return;
-            }
-        };
-        match assigned {
-            None => mailbox.take(batch),
-            Some(result) => {
+            Woken::Assigned(result) => {
                 self.assigning = None;
-                self.own.push_back(match result {
+                room.own.push_back(match result {
                     Ok(assignment) => {
                         self.gauges.backend.store(assignment.backend().0, Ordering::Relaxed);
                         self.assignment = Some(assignment);
@@ -381,23 +386,23 @@ impl SessionTask {
         }
     }
 
-    fn handle(&mut self, input: Input) {
+    fn handle(&mut self, room: &mut Room, input: Input) {
         let now = self.around.now();
-        let mut outputs = Vec::from(std::mem::take(&mut self.room.outputs));
+        let mut outputs = Vec::from(std::mem::take(&mut room.outputs));
         self.session.handle(input, now, &mut outputs);
-        self.room.outputs = VecDeque::from(outputs);
+        room.outputs = VecDeque::from(outputs);
     }
 
     /// Does what the session wants done, up to the next thing that the store has to do, which is given.
-    fn perform(&mut self) -> Option<Change> {
-        while let Some(output) = self.room.outputs.pop_front() {
+    fn perform(&mut self, room: &mut Room) -> Option<Change> {
+        while let Some(output) = room.outputs.pop_front() {
             match output {
                 // What the present backend was to be asked before belongs to it.
                 Output::Assign | Output::Release if self.holds_back() => {
-                    self.room.outputs.push_front(output);
+                    room.outputs.push_front(output);
                     return Some(Change::Journal);
                 }
-                Output::User(out) => self.say(out),
+                Output::User(out) => self.say(room, out),
                 Output::Assign => {
                     self.assignment = None;
                     let (main, user, inbox) = (Arc::clone(&self.around.main), self.user.clone(), Arc::clone(&self.mailbox));
@@ -417,12 +422,12 @@ impl SessionTask {
                 }
                 // What is behind a message in its chat must not overtake it.
                 Output::Link(request) if self.holds_back() => self.after_commit.push(request),
-                Output::Link(request) => self.send(request),
+                Output::Link(request) => self.send(room, request),
                 Output::Committed(event) => self.to_acknowledge.push(event),
                 Output::Store(request) => return Some(Change::Store(request)),
                 Output::Authenticated { ticket, result } => {
                     // The stanzas said before it belong before it.
-                    self.flush();
+                    self.flush(room);
                     self.around.outlet.authenticated(&self.user, ticket, result);
                 }
                 Output::Progress(progress) => self.around.outlet.progress(&self.user, progress),
@@ -441,7 +446,7 @@ impl SessionTask {
         None
     }
 
-    async fn keep(&mut self, change: Change) {
+    async fn keep(&mut self, room: &mut Room, change: Change) {
         let store = &self.around.store;
         match change {
             Change::Journal => {
@@ -451,26 +456,30 @@ impl SessionTask {
                 } else {
                     store.journal(&self.user, &changes).await
                 };
-                self.committed(changes, kept);
+                self.committed(room, changes, kept);
             }
             Change::Store(StoreRequest::Load) => {
                 let answer = match store.load(&self.user).await {
                     Ok(account) => Input::Loaded(account.map(Box::new)),
                     Err(error) => Input::StoreFailed(error),
                 };
-                self.own.push_back(answer);
+                room.own.push_back(answer);
             }
-            Change::Store(StoreRequest::AskArchive { request, room, what }) => {
-                let answer = store.archive(&self.user, &room, what).await;
-                self.own.push_back(Input::Archive { request, answer });
+            Change::Store(StoreRequest::AskArchive {
+                request,
+                room: asked,
+                what,
+            }) => {
+                let answer = store.archive(&self.user, &asked, what).await;
+                room.own.push_back(Input::Archive { request, answer });
             }
             Change::Store(request) => store.save(&self.user, request).await,
         }
     }
 
-    fn say(&mut self, out: UserOut) {
+    fn say(&mut self, room: &mut Room, out: UserOut) {
         if let UserOut::Stanza(stanza) = out {
-            self.room.stanzas.push(stanza);
+            room.stanzas.push(stanza);
             return;
         }
         let view = UserView {
@@ -478,18 +487,18 @@ impl SessionTask {
             transport: &self.around.seed.config.transport,
             resources: self.session.resources(),
         };
-        self.around.face.write(&view, out, &mut self.room.stanzas);
+        self.around.face.write(&view, out, &mut room.stanzas);
     }
 
     /// The journal has been written, or could not be: asks the network for what waited for that. What cannot be journaled is
     /// not sent.
-    fn committed(&mut self, changes: JournalChanges, kept: Result<(), String>) {
+    fn committed(&mut self, room: &mut Room, changes: JournalChanges, kept: Result<(), String>) {
         self.settle_at = None;
         let failed = match kept {
             Ok(()) => Vec::new(),
             Err(reason) => {
                 debug!(reason, "Messages are refused.");
-                self.unwritten(changes)
+                self.unwritten(room, changes)
             }
         };
         for request in std::mem::take(&mut self.after_commit) {
@@ -498,37 +507,40 @@ impl SessionTask {
                     Verb::SendMessage(message) if failed.contains(&message.id) => {
                         let text = "The transport cannot keep messages at the moment.";
                         let error = OpError::new(OpErrorKind::Internal, text);
-                        self.own.push_back(Input::Link(LinkInput::Outcome {
+                        room.own.push_back(Input::Link(LinkInput::Outcome {
                             request,
                             outcome: Box::new(Err(error)),
                         }));
                     }
-                    verb => self.send(LinkRequest::Verb {
-                        request,
-                        verb: Box::new(verb),
-                    }),
+                    verb => self.send(
+                        room,
+                        LinkRequest::Verb {
+                            request,
+                            verb: Box::new(verb),
+                        },
+                    ),
                 },
-                LinkRequest::Login(_) | LinkRequest::PromptAnswer { .. } => self.send(request),
+                LinkRequest::Login(_) | LinkRequest::PromptAnswer { .. } => self.send(room, request),
             }
         }
     }
 
     /// The journal could not be written: gives the messages that must not be sent. What only settles others is tried again
     /// with the next write, as far as there is room.
-    fn unwritten(&mut self, changes: JournalChanges) -> Vec<MessageId> {
+    fn unwritten(&mut self, room: &mut Room, changes: JournalChanges) -> Vec<MessageId> {
         let (open, settled): (Vec<_>, Vec<_>) = changes.put.into_iter().partition(|record| record.content.is_some());
         if self.over.is_none() && settled.len() + changes.removed.len() <= UNSETTLED {
             self.journal.put = settled;
             self.journal.removed = changes.removed;
             self.settle_at = Some(Instant::now() + WRITE_AGAIN);
         }
-        self.own
+        room.own
             .push_back(Input::NotKept(open.iter().map(|record| record.seq).collect()));
         open.into_iter().map(|record| record.core).collect()
     }
 
     /// Hands a request to the link; what it does not take has failed without effect.
-    fn send(&mut self, request: LinkRequest) {
+    fn send(&mut self, room: &mut Room, request: LinkRequest) {
         let refused = match &self.assignment {
             Some(assignment) => match assignment.send(request) {
                 Ok(()) => return,
@@ -540,13 +552,13 @@ impl SessionTask {
             LinkRequest::Verb { request, .. } => {
                 let error = OpError::new(OpErrorKind::RateLimited, "The network's backend is busy.")
                     .retry(Retry::After(Duration::from_secs(1)));
-                self.own.push_back(Input::Link(LinkInput::Outcome {
+                room.own.push_back(Input::Link(LinkInput::Outcome {
                     request,
                     outcome: Box::new(Err(error)),
                 }));
             }
             LinkRequest::Login(_) => {
-                self.own.push_back(Input::Link(LinkInput::BackendLost {
+                room.own.push_back(Input::Link(LinkInput::BackendLost {
                     reason: "The network's backend is busy.".to_owned(),
                 }));
             }
@@ -555,9 +567,9 @@ impl SessionTask {
     }
 
     /// Sends what has been said, and tells the backend how much has been dealt with.
-    fn flush(&mut self) {
-        if !self.room.stanzas.is_empty() {
-            self.around.outlet.send(&self.user, &mut self.room.stanzas);
+    fn flush(&mut self, room: &mut Room) {
+        if !room.stanzas.is_empty() {
+            self.around.outlet.send(&self.user, &mut room.stanzas);
         }
         if self.dealt > 0
             && let Some(assignment) = &self.assignment
@@ -575,8 +587,8 @@ impl SessionTask {
     }
 
     /// Puts back what the session did not get to see, so that the router finds it when it closes the mailbox.
-    fn leftover(&mut self) {
-        for queued in std::mem::take(&mut self.batch) {
+    fn leftover(&mut self, room: &mut Room) {
+        for queued in std::mem::take(&mut room.batch) {
             match queued {
                 Queued::User(input) => drop(self.mailbox.user(input)),
                 Queued::Control(input) => drop(self.mailbox.control(*input)),

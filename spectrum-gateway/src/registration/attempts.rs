@@ -1,6 +1,6 @@
 //! How often users try. Each try may be a login on the network, which counts them for all of us. Owned by the registrar.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use spectrum_core::model::UserKey;
@@ -15,26 +15,26 @@ const USERS: usize = 100_000;
 
 /// Who tried when.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(HashMap<UserKey, VecDeque<Instant>>);
+pub(super) struct Attempts(HashMap<UserKey, Vec<Instant>>);
 
 impl Attempts {
     /// One more try; false if it is one too many.
     pub(super) fn take(&mut self, user: &UserKey, now: Instant) -> bool {
         let counts = |at: &Instant| now.saturating_duration_since(*at) < WINDOW;
         if !self.0.contains_key(user) && self.0.len() >= USERS {
-            self.0.retain(|_, tries| tries.back().is_some_and(counts));
+            self.0.retain(|_, tries| tries.last().is_some_and(counts));
             if self.0.len() >= USERS {
                 return false;
             }
         }
         let tries = self.0.entry(user.clone()).or_default();
-        while tries.front().is_some_and(|at| !counts(at)) {
-            tries.pop_front();
-        }
+        tries.retain(counts);
         if tries.len() >= TRIES {
             return false;
         }
-        tries.push_back(now);
+        // Most users try once.
+        tries.reserve_exact(1);
+        tries.push(now);
         true
     }
 }

@@ -52,7 +52,8 @@ pub enum Clean {
 
 #[derive(Default)]
 struct State {
-    plans: HashMap<UserKey, Plan>,
+    /// Boxed: the table keeps room for as many as there ever were at once.
+    plans: HashMap<UserKey, Box<Plan>>,
     dirty: BTreeSet<UserKey>,
     due: BTreeSet<(Duration, UserKey)>,
     due_of: HashMap<UserKey, Duration>,
@@ -207,7 +208,7 @@ impl RosterKeeper {
         self.change(|state| {
             state.up_since = None;
             state.requests.clear();
-            state.plans.values_mut().for_each(Plan::link_lost);
+            state.plans.values_mut().for_each(|plan| plan.link_lost());
         });
     }
 
@@ -482,7 +483,7 @@ impl State {
     }
 
     fn forget_if_done(&mut self, user: &UserKey) {
-        if self.plans.get(user).is_some_and(Plan::is_done) {
+        if self.plans.get(user).is_some_and(|plan| plan.is_done()) {
             self.plans.remove(user);
             self.set_due(user, None);
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{CANCEL_GRACE, OpError, OpErrorKind, Outcome, Retry, VERB_DEADLINE, Verb};
 use crate::main_process::{LinkInput, LinkRefused, LinkRequest, SessionInbox};
 use crate::model::{AssignmentId, Patch, RequestId, UserKey};
+use crate::tight;
 use crate::wire::{LoginRequest, ToBackend};
 
 /// Requests on their way to the backend. When full, the session gets its request back and decides.
@@ -192,12 +193,15 @@ impl Table {
                     (false, true) => NATIVE_DEADLINE,
                     (false, false) => VERB_DEADLINE,
                 };
-                seat.open.push(Open {
-                    request,
-                    written: false,
-                    profile,
-                    deadline: now + within,
-                });
+                tight::push(
+                    &mut seat.open,
+                    Open {
+                        request,
+                        written: false,
+                        profile,
+                        deadline: now + within,
+                    },
+                );
                 self.queued_requests += 1;
                 self.queued_bytes += bytes;
                 ToBackend::Request {

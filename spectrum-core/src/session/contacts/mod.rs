@@ -31,7 +31,7 @@ const MAX_GROUPS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Contacts {
     /// By folded name: as long as that is the name itself, they share their text.
-    list: HashMap<LegacyName, Contact>,
+    list: HashMap<LegacyName, Box<Contact>>,
     /// The groups given last: neighbours in a list usually share them.
     last_groups: Option<Arc<Vec<String>>>,
     /// Sum of the items' fingerprints; see [`Self::version`].
@@ -87,12 +87,12 @@ impl Contacts {
 
     /// The contact of this name, in any spelling.
     pub(crate) fn get(&self, cx: &Cx<'_>, name: &str) -> Option<&Contact> {
-        self.list.get(&*fold(name, cx.names.mapping()))
+        self.list.get(&*fold(name, cx.names.mapping())).map(|contact| &**contact)
     }
 
     /// All of them, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Contact> {
-        self.list.values()
+        self.list.values().map(|contact| &**contact)
     }
 
     /// All of them as a network wants them that starts from what we know.
@@ -136,7 +136,7 @@ impl Contacts {
             self.tell_full(cx);
             return false;
         }
-        let contact = self.list.entry(key.clone()).or_insert_with(|| Contact::new(id));
+        let contact = self.list.entry(key.clone()).or_insert_with(|| Box::new(Contact::new(id)));
         let before = if is_new { 0 } else { contact.fingerprint() };
         let asked = !is_new && contact.subscription == Subscription::Ask;
         contact.reported = true;
@@ -202,7 +202,7 @@ impl Contacts {
         contact.subscription = subscription;
         cx.store(StoreRequest::SaveContact(contact.stored()));
         self.version = self.version.wrapping_add(contact.fingerprint());
-        self.list.insert(key.clone(), contact);
+        self.list.insert(key.clone(), Box::new(contact));
         self.tell_item(cx, &key);
         true
     }
@@ -312,7 +312,7 @@ impl Contacts {
 
     fn insert(&mut self, cx: &Cx<'_>, contact: Contact) {
         let added = contact.fingerprint();
-        let old = self.list.insert(key_of(cx.names.mapping(), &contact.id), contact);
+        let old = self.list.insert(key_of(cx.names.mapping(), &contact.id), Box::new(contact));
         self.version = self
             .version
             .wrapping_sub(old.map_or(0, |c| c.fingerprint()))
