@@ -1,20 +1,26 @@
 #!/bin/sh
-# Installs, checks, starts, ends and removes the Debian packages in a fresh root, and leaves nothing behind.
+# Installs, checks, starts, ends and removes the packages in a fresh root, and leaves nothing behind.
 #
-#   packaging/try-install.sh [DIRECTORY]     with the .deb files; without it packaging/build makes them
+#   packaging/try-install.sh deb|rpm [DIRECTORY]     with the packages; without it packaging/build makes them
 #
-# Needs root and debootstrap. SUITE (bookworm) and MIRROR choose the fresh root; ports are left to the kernel.
+# Needs root and debootstrap. SUITE (bookworm) and MIRROR choose the fresh root; ports are left to the kernel. The root is
+# Debian's for RPM packages too, with rpm in it: their files and scripts are tried, their dependencies on packages are not.
 set -eu
 cd "$(dirname "$0")/.."
 
 [ "$(id -u)" = 0 ] || { echo "try-install: needs root" >&2; exit 64; }
 command -v debootstrap >/dev/null || { echo "try-install: needs debootstrap" >&2; exit 69; }
+kind=${1:-}
+case $kind in
+  deb | rpm) shift ;;
+  *) echo "try-install: say deb or rpm" >&2; exit 64 ;;
+esac
 suite=${SUITE:-bookworm}
 mirror=${MIRROR:-http://deb.debian.org/debian}
 if [ $# -ge 1 ]; then
   packages=$1
 else
-  packaging/build deb
+  packaging/build "$kind"
   packages=${CARGO_TARGET_DIR:-target}/packages
 fi
 
@@ -46,8 +52,19 @@ chmod +x "$root/usr/sbin/policy-rc.d"
 
 say "install"
 mkdir "$root/packages"
-cp "$packages"/spectrum-transport_*.deb "$packages"/spectrum-irc_*.deb "$root/packages/"
-inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends /packages/*.deb' >/dev/null
+apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get "$@" >/dev/null; }
+case $kind in
+  deb)
+    cp "$packages"/spectrum-transport_*.deb "$root/packages/transport.deb"
+    cp "$packages"/spectrum-irc_*.deb "$root/packages/irc.deb"
+    apt install -y --no-install-recommends /packages/transport.deb /packages/irc.deb
+    ;;
+  rpm)
+    cp "$packages"/spectrum-transport-*.rpm "$packages"/spectrum-irc-*.rpm "$root/packages/"
+    apt install -y --no-install-recommends rpm systemd-standalone-tmpfiles ca-certificates
+    inside sh -c 'rpm --install --nodeps /packages/*.rpm'
+    ;;
+esac
 inside getent passwd spectrum2
 for directory in /run/spectrum2 /var/lib/spectrum2 /var/log/spectrum2 /etc/spectrum2/transports; do
   inside stat -c '%A %U %n' "$directory"
@@ -84,7 +101,10 @@ say "start and end, server mode"
 start server-irc spectrum-server --set server.listen=127.0.0.1:0
 
 say "remove"
-inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get remove -y spectrum-transport spectrum-irc' >/dev/null
+case $kind in
+  deb) apt remove -y spectrum-transport spectrum-irc ;;
+  rpm) inside rpm --erase --nodeps spectrum-transport spectrum-irc ;;
+esac
 for gone in /usr/bin/spectrum-gateway /usr/bin/spectrum-server /usr/lib/spectrum /usr/lib/systemd/system/spectrum@.service; do
   [ ! -e "$root$gone" ] || fail "$gone is still there"
 done
