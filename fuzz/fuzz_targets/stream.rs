@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let whole = run(input.len().max(1));
     let cut = run(usize::from(*cut).max(1));
-    assert_eq!(format!("{whole:?}"), format!("{cut:?}"));
+    assert_eq!(described(&whole), described(&cut));
     for event in whole {
         match event {
             Event::Stanza(stanza) => writes_and_reads_back(content, &stanza),
@@ -46,6 +46,15 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+/// What must not depend on the cuts. Of several things that are wrong at the end of a stream any may be named.
+fn described(events: &[Event]) -> Vec<String> {
+    let text = |event: &Event| match event {
+        Event::Error(_) => "an error".to_owned(),
+        event => format!("{event:?}"),
+    };
+    events.iter().map(text).collect()
+}
 
 fn writes_and_reads_back(content: Content, stanza: &Stanza) {
     let mut out = BytesMut::new();
