@@ -1,9 +1,11 @@
 //! One instance as a process: log, metrics, control socket, signals, service manager, exit code.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,12 +15,12 @@ use super::args::Run;
 use super::exit::{Exit, Failure};
 use super::{Launched, Launcher, Start, locate};
 use crate::admin::ControlServer;
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 use crate::instance::{Instance, RunError, Shutdown};
 use crate::main_process::PoolHealth;
 use crate::tasks::Tasks;
 use crate::telemetry::http::MetricsServer;
-use crate::telemetry::{Logs, Readiness, Terminal, log_panics, record_metrics};
+use crate::telemetry::{Logs, Probes, Readiness, Terminal, gauge, log_panics, record_metrics};
 
 /// How long tasks may take to end once the instance has.
 const TASKS_GRACE: Duration = Duration::from_secs(5);
@@ -119,12 +121,22 @@ where
             config.control.socket.display()
         ))
     })?;
+    // Before anything is counted: what asks for its counter earlier counts into nothing.
+    let metrics = match config.metrics.listen {
+        Some(address) => {
+            let handle = record_metrics().map_err(|error| RunError::Config(format!("could not record metrics: {error}")))?;
+            Some((address, handle))
+        }
+        None => None,
+    };
     let launched = tokio::select! {
         launched = launch(start) => launched?,
         () = end.received() => return Ok(Exit::Success),
     };
     let instance = launched.instance;
-    serve_metrics(&config, &instance, &tasks).await?;
+    if let Some((address, handle)) = metrics {
+        serve_metrics(address, handle, &instance, &tasks).await?;
+    }
     tasks.spawn("control", Span::current(), control.serve(launched.control, tasks.clone()));
     if let Some(interval) = sd_notify::watchdog_enabled() {
         tasks.spawn("watchdog", Span::current(), watchdog(interval / 2, tasks.clone()));
@@ -161,12 +173,21 @@ where
     }
 }
 
-async fn serve_metrics(config: &Config, instance: &Arc<dyn Instance>, tasks: &Tasks) -> Result<(), RunError> {
-    let Some(address) = config.metrics.listen else { return Ok(()) };
-    let handle = record_metrics().map_err(|error| RunError::Config(format!("could not record metrics: {error}")))?;
+async fn serve_metrics(
+    address: SocketAddr,
+    handle: PrometheusHandle,
+    instance: &Arc<dyn Instance>,
+    tasks: &Tasks,
+) -> Result<(), RunError> {
     let probed = Arc::clone(instance);
-    let probe = Arc::new(move || readiness(probed.as_ref()));
-    let server = MetricsServer::bind(address, handle, probe)
+    let probes = Probes {
+        readiness: Box::new(move || readiness(probed.as_ref())),
+        refresh: {
+            let measured = Arc::clone(instance);
+            Box::new(move || gauge(&measured.status()))
+        },
+    };
+    let server = MetricsServer::bind(address, handle, probes)
         .await
         .map_err(|source| RunError::Listen {
             address: format!("{address} (key metrics.listen)"),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{info_span, warn};
 
-use super::Store;
+use super::{Store, StoreError};
 use crate::model::Timestamp;
 use crate::tasks::{TaskHandle, Tasks};
 
@@ -25,11 +25,14 @@ pub fn start(tasks: &Tasks, store: Arc<dyn Store>, max_age: Duration) -> TaskHan
             }
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let oldest = i64::try_from(now.saturating_sub(max_age).as_millis()).unwrap_or(i64::MAX);
-            if let Err(failed) = store.expire_archives(Timestamp::from_millis(oldest)).await {
-                warn!(
+            match store.expire_archives(Timestamp::from_millis(oldest)).await {
+                Ok(_) => {}
+                // The instance ends.
+                Err(StoreError::Closed) => return,
+                Err(failed) => warn!(
                     error = &failed as &dyn std::error::Error,
                     "Could not take old lines out of the archives of rooms."
-                );
+                ),
             }
         }
     })

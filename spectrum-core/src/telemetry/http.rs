@@ -38,14 +38,19 @@ pub enum Readiness {
     NotReady(String),
 }
 
-/// Says whether the instance is ready; called for each `/readyz`, must not wait.
-pub type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
+/// What is asked of the instance. Neither may wait.
+pub struct Probes {
+    /// Whether it is ready; called for each `/readyz`.
+    pub readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
+    /// Sets the gauges that nobody keeps up to date; called for each `/metrics`.
+    pub refresh: Box<dyn Fn() + Send + Sync>,
+}
 
 /// The listener.
 pub struct MetricsServer {
     listener: TcpListener,
     handle: PrometheusHandle,
-    probe: ReadinessProbe,
+    probes: Arc<Probes>,
 }
 
 impl MetricsServer {
@@ -53,9 +58,13 @@ impl MetricsServer {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn bind(address: SocketAddr, handle: PrometheusHandle, probe: ReadinessProbe) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr, handle: PrometheusHandle, probes: Probes) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, handle, probe })
+        Ok(Self {
+            listener,
+            handle,
+            probes: Arc::new(probes),
+        })
     }
 
     /// The bound address.
@@ -81,7 +90,7 @@ impl MetricsServer {
             };
             match accepted {
                 Ok((stream, seat)) => {
-                    let connection = serve_connection(stream, self.handle.clone(), Arc::clone(&self.probe), seat);
+                    let connection = serve_connection(stream, self.handle.clone(), Arc::clone(&self.probes), seat);
                     tasks.spawn("metrics", Span::current(), connection);
                 }
                 Err(error) => {
@@ -99,9 +108,9 @@ async fn accept(listener: &TcpListener, seats: &Arc<Semaphore>) -> std::io::Resu
     Ok((stream, seat))
 }
 
-async fn serve_connection(stream: TcpStream, handle: PrometheusHandle, probe: ReadinessProbe, _seat: OwnedSemaphorePermit) {
+async fn serve_connection(stream: TcpStream, handle: PrometheusHandle, probes: Arc<Probes>, _seat: OwnedSemaphorePermit) {
     let service = service_fn(move |request| {
-        let response = answer(&request, &handle, &probe);
+        let response = answer(&request, &handle, &probes);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -114,7 +123,7 @@ async fn serve_connection(stream: TcpStream, handle: PrometheusHandle, probe: Re
     let _ = tokio::time::timeout(PATIENCE, connection).await;
 }
 
-fn answer(request: &Request<Incoming>, handle: &PrometheusHandle, probe: &ReadinessProbe) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, handle: &PrometheusHandle, probes: &Probes) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
         return text(StatusCode::NOT_FOUND, "try /metrics, /healthz or /readyz\n".to_owned());
@@ -125,9 +134,12 @@ fn answer(request: &Request<Incoming>, handle: &PrometheusHandle, probe: &Readin
         return response;
     }
     match path {
-        "/metrics" => text(StatusCode::OK, handle.render()),
+        "/metrics" => {
+            (probes.refresh)();
+            text(StatusCode::OK, handle.render())
+        }
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        _ => match probe() {
+        _ => match (probes.readiness)() {
             Readiness::Ready => text(StatusCode::OK, "ready\n".to_owned()),
             Readiness::NotReady(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         },

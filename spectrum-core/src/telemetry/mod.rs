@@ -3,13 +3,15 @@
 //! [`Logs`] owns the log file; [`http`] owns the listener for `/metrics`, `/healthz` and `/readyz`.
 
 mod filter;
+mod gauges;
 pub mod http;
 mod journal;
 mod logs;
 mod panics;
 mod writer;
 
-pub use http::Readiness;
+pub use gauges::gauge;
+pub use http::{Probes, Readiness};
 pub use logs::{LogError, Logs, Terminal};
 pub use panics::log_panics;
 
@@ -20,7 +22,9 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 /// # Errors
 /// If a recorder is installed already: an embedder that has one keeps it and needs no second.
 pub fn record_metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new().install_recorder()
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    gauges::describe();
+    Ok(handle)
 }
 
 #[cfg(test)]

@@ -156,9 +156,9 @@ async fn ask(address: std::net::SocketAddr, request: &str) -> String {
 async fn probes_and_metrics_answer_over_http() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let ready = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let probe = {
+    let readiness = {
         let ready = Arc::clone(&ready);
-        Arc::new(move || {
+        Box::new(move || {
             if ready.load(std::sync::atomic::Ordering::Relaxed) {
                 Readiness::Ready
             } else {
@@ -167,7 +167,17 @@ async fn probes_and_metrics_answer_over_http() {
         })
     };
     metrics::with_local_recorder(&recorder, || metrics::counter!("spectrum_tests_total").increment(3));
-    let server = MetricsServer::bind(([127, 0, 0, 1], 0).into(), recorder.handle(), probe)
+    let measured = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let probes = Probes {
+        readiness,
+        refresh: {
+            let measured = Arc::clone(&measured);
+            Box::new(move || {
+                measured.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            })
+        },
+    };
+    let server = MetricsServer::bind(([127, 0, 0, 1], 0).into(), recorder.handle(), probes)
         .await
         .unwrap();
     let address = server.address().unwrap();
@@ -180,6 +190,7 @@ async fn probes_and_metrics_answer_over_http() {
         metrics.starts_with("HTTP/1.1 200 ") && metrics.contains("\nspectrum_tests_total 3\n"),
         "{metrics}"
     );
+    assert_eq!(measured.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert!(ask(address, &get("/healthz")).await.ends_with("\r\n\r\nok\n"));
     let not_ready = ask(address, &get("/readyz")).await;
     assert!(
