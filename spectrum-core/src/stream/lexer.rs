@@ -379,6 +379,8 @@ impl Lexer {
                         return Ok(Some(text));
                     }
                 }
+                // What comes is no part of it, so the rest would never come.
+                (_, next) if next & 0xc0 != 0x80 => return Err(malformed("not UTF-8")),
                 (first, next) => {
                     *input = rest;
                     self.carry.push(next);

@@ -11,11 +11,59 @@ const CONVERSATION: &str = "<presence/> \n <message from='a@b/ü' to='c@d' id='1
     <iq from='a@b/c' to='c@d' id='3' type='get'><query xmlns='jabber:iq:roster'/></iq><iq type='set' from='a@b' to='c@d'>\
     <a><b>c</b></a></iq><message to='c@d'><body>last\r\nline</body></message></stream:stream>";
 
+/// What a text breaks at, and what it does not.
+const BROKEN: &[&[u8]] = &[
+    b"<message>",
+    b"<body>",
+    b"</body>",
+    b"</message>",
+    b"<message><body>x</body></message>",
+    b"x",
+    b" ",
+    b"\r",
+    b"\n",
+    b"]",
+    b"]]>",
+    b"&",
+    b"&amp;",
+    b"&#x41;",
+    b"&#1;",
+    b";",
+    b"<",
+    b"<!",
+    b"<![CDATA[",
+    b"<!-",
+    b"<?",
+    b"'",
+    b"\x01",
+    b"\xc3",
+    b"\xa9",
+    b"\xf4",
+    b"\xf0\x9f",
+    b"\xef\xbf\xbf",
+    b"\xff",
+];
+
 fn describe(reader: &mut Reader, chunks: impl Iterator<Item = Vec<u8>>) -> Vec<String> {
     chunks
         .flat_map(|chunk| read(reader, chunk))
         .map(|event| format!("{event:?}"))
         .collect()
+}
+
+#[test]
+fn a_broken_character_is_seen_at_its_next_byte_and_not_waited_for() {
+    for broken in [
+        &b"<message><body>\xf4<"[..],
+        b"<message><body>\xe2\x82x",
+        b"<message><body>\xc3\xc3",
+    ] {
+        let events = describe(&mut client(), broken.iter().map(|byte| vec![*byte]));
+        assert!(
+            events.len() == 1 && events[0].contains("NotWellFormed"),
+            "{broken:?}: {events:?}"
+        );
+    }
 }
 
 proptest! {
@@ -33,6 +81,23 @@ proptest! {
         let in_chunks = describe(&mut reader(), chunks);
         prop_assert_eq!(whole.len(), 7);
         prop_assert_eq!(in_chunks, whole);
+    }
+
+    #[test]
+    fn broken_documents_break_at_the_same_stanza_however_they_are_cut(
+        pieces in prop::collection::vec(prop::sample::select(BROKEN), 0..20),
+        cut in 1usize..4,
+        is_component: bool,
+    ) {
+        let reader = || if is_component { component() } else { client() };
+        let document = pieces.concat();
+        let whole = describe(&mut reader(), std::iter::once(document.clone()));
+        let in_chunks = describe(&mut reader(), document.chunks(cut).map(<[u8]>::to_vec));
+        // Of several things that are wrong at the end any may be named.
+        let unnamed = |events: Vec<String>| -> Vec<String> {
+            events.into_iter().map(|e| if e.starts_with("Error(") { "Error".to_owned() } else { e }).collect()
+        };
+        prop_assert_eq!(unnamed(in_chunks), unnamed(whole));
     }
 
     #[test]
