@@ -21,17 +21,26 @@ use crate::{Server, ServerBuiltins, demo};
 /// [`RunError::Config`] if the backend's options or the certificate are wrong; [`RunError::Store`] or
 /// [`RunError::Unreachable`] if the store cannot be opened.
 pub async fn launch(start: Start, builtins: Arc<dyn Builtins>) -> Result<Launched, RunError> {
+    Ok(launched(assemble(start, builtins).await?))
+}
+
+/// The server that [`launch`] puts together.
+pub(crate) async fn assemble(start: Start, builtins: Arc<dyn Builtins>) -> Result<Arc<Server>, RunError> {
     // The store first: without it there is no point in starting a backend.
     let store = open_store(&start.config).await?;
     let pool = start_pool(&start.config, &*builtins, &start.tasks)?;
-    let server = Arc::new(match store {
+    Ok(Arc::new(match store {
         Some(store) => Server::with_store(start.config, pool, store)?,
         None => Server::new(start.config, pool)?,
-    });
-    Ok(Launched {
+    }))
+}
+
+/// What the shared command line runs.
+pub(crate) fn launched(server: Arc<Server>) -> Launched {
+    Launched {
         instance: Arc::clone(&server) as Arc<dyn Instance>,
         control: server as Arc<dyn Control>,
-    })
+    }
 }
 
 /// What the binary `spectrum-server` brings to the shared command line.

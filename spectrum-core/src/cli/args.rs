@@ -215,4 +215,4 @@ Environment:
 Exit codes:
   0 done   1 refused or failed   64 wrong command line   69 not reachable   78 wrong configuration
 
-All keys: docs/configuration.md. Reports of problems: README.md says where.";
+All keys: configuration.md; everything else: operations.md (/usr/share/doc/spectrum-transport/, or docs/ in the source).";

@@ -12,10 +12,13 @@ use clap::{Arg, ArgMatches, Command};
 use spectrum_core::cli::{Exit, serve};
 use spectrum_core::config::{Loaded, Loader, Mode};
 
-use crate::launch::launch;
+use crate::launch::{assemble, launched};
 
 /// The ports that clients try by themselves; when they are taken, any.
 const PORTS: [u16; 2] = [5222, 5223];
+
+/// Stands for the fingerprint of the certificate, which is made later than the text.
+const FINGERPRINT: &str = "{fingerprint}";
 
 /// The verb as the command line knows it.
 pub(crate) fn command() -> Command {
@@ -68,8 +71,13 @@ struct Demo {
 impl Demo {
     #[allow(clippy::print_stdout)] // What this verb is for.
     fn run(self) -> Exit {
-        println!("{}", self.text);
-        let exit = serve(self.loaded, false, |start| launch(start, Arc::new(crate::ServerBuiltins)));
+        let text = self.text;
+        let exit = serve(self.loaded, false, async |start| {
+            let server = assemble(start, Arc::new(crate::ServerBuiltins)).await?;
+            let fingerprint = server.new_certificate().unwrap_or_default();
+            println!("{}", text.replace(FINGERPRINT, &fingerprint));
+            Ok(launched(server))
+        });
         // The control socket's directory is ours alone; a file left in it would be left for good.
         let _ = std::fs::remove_dir_all(&self.directory);
         exit.unwrap_or_else(|error| error.report(Mode::Server))
@@ -79,7 +87,8 @@ impl Demo {
 fn prepare(matches: &ArgMatches) -> Result<Demo, String> {
     let directory = private_directory()?;
     let plain = pick_port(matches.get_one::<u16>("port").copied(), PORTS[0])?;
-    let direct = pick_port(None, PORTS[1])?;
+    // Whoever asked for the one that is preferred for TLS has it.
+    let direct = pick_port(None, if plain == PORTS[1] { 0 } else { PORTS[1] })?;
     let irc = matches
         .get_one::<String>("irc")
         .map(|server| Irc::new(server, matches.get_flag("irc-tls")));
@@ -115,7 +124,8 @@ impl Irc {
 
 fn private_directory() -> Result<PathBuf, String> {
     use std::os::unix::fs::DirBuilderExt;
-    let directory = std::env::temp_dir().join(format!("spectrum-demo-{}", std::process::id()));
+    // Not by process id alone: in a container that is the same at every start, and one that was killed has left its own.
+    let directory = std::env::temp_dir().join(format!("spectrum-demo-{}-{}", std::process::id(), make_password()?));
     std::fs::DirBuilder::new()
         .mode(0o700)
         .create(&directory)
@@ -193,7 +203,8 @@ fn toml_string(text: &str) -> String {
 fn introduction(plain: u16, direct: u16, irc: Option<&Irc>, password: &str) -> String {
     let connect = format!(
         "Server: 127.0.0.1, port {plain} (STARTTLS) or {direct} (direct TLS).\n\
-         The certificate is made anew at every start, so your client asks about it: accept it for this machine.\n"
+         The certificate is made anew at every start, so your client asks about it: accept it for this machine. Its SHA-256 is\n\
+         {FINGERPRINT}\n"
     );
     match irc {
         None => format!(
