@@ -380,7 +380,7 @@ impl Lexer {
                     }
                 }
                 // What comes is no part of it, so the rest would never come.
-                (_, next) if next & 0xc0 != 0x80 => return Err(malformed("not UTF-8")),
+                (_, next) if !is_continuation(next) => return Err(malformed("not UTF-8")),
                 (first, next) => {
                     *input = rest;
                     self.carry.push(next);
@@ -406,7 +406,8 @@ fn hold_back(text: &[u8], is_cdata: bool) -> (&[u8], usize) {
             let tail = &text[text.len().saturating_sub(3)..];
             let incomplete = tail.iter().rposition(|byte| *byte >= 0xc0).map_or(0, |at| {
                 let there = tail.len() - at;
-                if there < utf8_len(tail[at]) { there } else { 0 }
+                let goes_on = tail[at + 1..].iter().all(|byte| is_continuation(*byte));
+                if goes_on && there < utf8_len(tail[at]) { there } else { 0 }
             });
             let tail = &text[text.len().saturating_sub(MAX_REFERENCE_BYTES)..];
             let reference = tail.iter().rposition(|byte| *byte == b'&').map_or(0, |at| {
@@ -431,6 +432,11 @@ fn utf8_len(first: u8) -> usize {
         0xe0.. => 3,
         _ => 2,
     }
+}
+
+/// Whether it may stand in a character behind its first byte.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, StreamError> {

@@ -57,12 +57,15 @@ fn a_broken_character_is_seen_at_its_next_byte_and_not_waited_for() {
         &b"<message><body>\xf4<"[..],
         b"<message><body>\xe2\x82x",
         b"<message><body>\xc3\xc3",
+        b"<message><body>\xf7\rx",
     ] {
-        let events = describe(&mut client(), broken.iter().map(|byte| vec![*byte]));
-        assert!(
-            events.len() == 1 && events[0].contains("NotWellFormed"),
-            "{broken:?}: {events:?}"
-        );
+        for size in [1, broken.len()] {
+            let events = describe(&mut client(), broken.chunks(size).map(<[u8]>::to_vec));
+            assert!(
+                events.len() == 1 && events[0].contains("NotWellFormed"),
+                "{broken:?}: {events:?}"
+            );
+        }
     }
 }
 
