@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jid::NodePart;
+use spectrum_core::backend::BackendInfo;
 use spectrum_core::config::Config;
 use spectrum_core::face::{Face as _, Read, To, UserIn};
 use spectrum_core::main_process::MainProcess;
@@ -271,8 +272,20 @@ impl Dispatch {
         }
     }
 
+    /// The network as it is to be spelled here: the configuration may overrule how its names are escaped.
+    fn network(&self) -> Option<Arc<BackendInfo>> {
+        let info = self.main.info()?;
+        match self.config.jid_escaping {
+            Some(jid_escaping) if jid_escaping != info.jid_escaping => Some(Arc::new(BackendInfo {
+                jid_escaping,
+                ..BackendInfo::clone(&info)
+            })),
+            Some(_) | None => Some(info),
+        }
+    }
+
     fn serve(&self, iq: &Iq) {
-        let (info, name) = (self.main.info(), self.naming.name());
+        let (info, name) = (self.network(), self.naming.name());
         let identity = &self.config.identity;
         let cx = ServiceCx {
             transport: &self.config.jid,

@@ -108,9 +108,15 @@ impl Scene {
     }
 
     async fn with(network: Verona, store: Arc<dyn Store>, connections: usize) -> Self {
-        let config = Config::from_toml(
-            "mode = \"gateway\"\njid = \"irc.localhost\"\n[gateway]\nsecret = \"s\"\n[backend]\nbuiltin = \"verona\"\n[registration]\nallow = [\"localhost\"]\n",
-        )
+        Self::with_config(network, store, connections, "").await
+    }
+
+    /// `top`: lines of the configuration above its tables.
+    async fn with_config(network: Verona, store: Arc<dyn Store>, connections: usize, top: &str) -> Self {
+        let config = Config::from_toml(&format!(
+            "mode = \"gateway\"\njid = \"irc.localhost\"\n{top}[gateway]\nsecret = \"s\"\n[backend]\nbuiltin = \"verona\"\n\
+             [registration]\nallow = [\"localhost\"]\n"
+        ))
         .unwrap();
         let logins = Arc::clone(&network.logins);
         let (ours, mut theirs): (VecDeque<_>, VecDeque<_>) = (0..connections).map(|_| tokio::io::duplex(1 << 16)).unzip();

@@ -34,13 +34,15 @@ pub enum Network {
     Ngircd(Ngircd),
     /// With accounts and SASL; reached with TLS.
     Inspircd(Inspircd),
+    /// Without accounts, as one of the networks that a transport may connect to: nobody has to register.
+    OneOfSeveral(Ngircd),
 }
 
 impl Network {
     /// Where people connect in plain text.
     pub fn port(&self) -> u16 {
         match self {
-            Self::Ngircd(server) => server.port(),
+            Self::Ngircd(server) | Self::OneOfSeveral(server) => server.port(),
             Self::Inspircd(server) => server.port(),
         }
     }
@@ -48,7 +50,7 @@ impl Network {
     /// Ends it.
     pub fn stop(&mut self) {
         match self {
-            Self::Ngircd(server) => server.stop(),
+            Self::Ngircd(server) | Self::OneOfSeveral(server) => server.stop(),
             Self::Inspircd(server) => server.stop(),
         }
     }
@@ -59,7 +61,7 @@ impl Network {
     /// If it does not come up.
     pub async fn restart(&mut self) -> Result<(), PeerError> {
         match self {
-            Self::Ngircd(server) => server.restart().await,
+            Self::Ngircd(server) | Self::OneOfSeveral(server) => server.restart().await,
             Self::Inspircd(server) => server.restart().await,
         }
     }
@@ -69,6 +71,10 @@ impl Network {
         match self {
             Self::Ngircd(server) => format!(
                 "server = \"127.0.0.1:{}\"\ntls = false\nmax_messages_per_second = 1000\n",
+                server.port()
+            ),
+            Self::OneOfSeveral(server) => format!(
+                "networks = [\"127.0.0.1:{}\", \"irc.example.invalid:6667\"]\ntls = false\nmax_messages_per_second = 1000\n",
                 server.port()
             ),
             // Its authority is no public one.

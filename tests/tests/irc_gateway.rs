@@ -72,6 +72,71 @@ async fn everything_of_irc_through_prosody_and_inspircd_with_sasl() {
 }
 
 #[tokio::test]
+async fn where_nobody_has_to_register_a_join_is_enough_and_the_gateway_remembers_who_came() {
+    const OPEN_ROOM: &str = "#tests%127.0.0.1@irc.localhost";
+    let Some(server) = needed(Ngircd::start().await) else { return };
+    let Some(mut gateway) = needed(Gateway::start(Network::OneOfSeveral(server), true).await) else {
+        return;
+    };
+    let mut carol = Irc::connect(gateway.network.port(), "carol").await;
+    carol.join(CHANNEL).await;
+    let Some(mut alice) = needed(gateway.client(Library::Slixmpp, "alice").await) else {
+        return;
+    };
+    alice.send("<presence/>").await;
+    let me = format!("{OPEN_ROOM}/wonder");
+    let enter = format!("<presence to='{me}'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    alice.send(&enter).await;
+    alice
+        .expect("my own presence in the room", |s| {
+            is_presence(s, &me, None) && has_status(s, "110")
+        })
+        .await;
+    carol.expect(&[":wonder!", "JOIN", CHANNEL]).await;
+
+    alice
+        .send(&format!(
+            "<message to='{OPEN_ROOM}' type='groupchat' id='g1'><body>hello, room</body></message>"
+        ))
+        .await;
+    carol.expect(&[":wonder!", "PRIVMSG", CHANNEL, ":hello, room"]).await;
+    alice
+        .send("<message to='carol%127.0.0.1@irc.localhost' type='chat' id='c1'><body>psst</body></message>")
+        .await;
+    carol.expect(&[":wonder!", "PRIVMSG carol", ":psst"]).await;
+    carol.send("PRIVMSG wonder :what is it?").await;
+    let answer = alice
+        .expect("what carol says", |s| body(s).as_deref() == Some("what is it?"))
+        .await;
+    let from = answer.attr("from").unwrap();
+    assert_eq!(from.split('/').next(), Some("carol%127.0.0.1@irc.localhost"));
+
+    // A network that is not reached harms nobody, and a room there says so.
+    let nowhere = "#tests%irc.example.invalid@irc.localhost/wonder";
+    alice
+        .send(&format!(
+            "<presence to='{nowhere}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+        .await;
+    alice.expect("a refusal", |s| is_presence(s, nowhere, Some("error"))).await;
+    // Nor is one that nobody allowed.
+    let forbidden = "#tests%irc.example.org@irc.localhost/wonder";
+    alice
+        .send(&format!(
+            "<presence to='{forbidden}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+        .await;
+    alice.expect("a refusal", |s| is_presence(s, forbidden, Some("error"))).await;
+
+    // The gateway comes back and asks for whom it knew.
+    gateway.instance.process().kill();
+    carol.expect(&[":wonder!", "QUIT"]).await;
+    gateway.instance.restart().unwrap();
+    carol.expect_within(Duration::from_secs(60), &["JOIN", CHANNEL]).await;
+    alice.close().await;
+}
+
+#[tokio::test]
 async fn a_killed_backend_costs_no_message_without_notice() {
     let Some(network) = ngircd().await else { return };
     let Some(mut gateway) = needed(Gateway::start(network, true).await) else {

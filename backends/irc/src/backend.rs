@@ -106,6 +106,8 @@ impl Backend for IrcBackend {
         env!("CARGO_PKG_VERSION").clone_into(&mut info.version);
         info.case_mapping = CaseMapping::Rfc1459;
         "Nickname".clone_into(&mut info.contact_prompt);
+        // The host behind a name is seen as `%host`, in the form that people write.
+        info.jid_escaping = false;
         "#&".clone_into(&mut info.room_prefixes);
         info.registration = vec![field("username", "Nickname", FieldKind::Text, true)];
         match &self.shared.options.networks {

@@ -37,6 +37,29 @@ async fn nothing_asked_of_the_transport_stays_without_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_jid_of_a_name_is_escaped_as_configured() {
+    for (top, jid) in [
+        ("", "nurse\\40verona@irc.localhost"),
+        ("jid_escaping = false\n", "nurse%verona@irc.localhost"),
+    ] {
+        let mut scene = Scene::with_config(Verona::default(), Arc::new(MemoryStore::new()), 1, top).await;
+        scene
+            .send(
+                "<iq type='set' id='g' from='romeo@localhost/orchard' to='irc.localhost'>\
+                 <query xmlns='jabber:iq:gateway'><prompt>nurse@verona</prompt></query></iq>",
+            )
+            .await;
+        let answer = scene.next().await;
+        let found = answer
+            .children()
+            .next()
+            .and_then(|query| query.children().next())
+            .map(Element::text);
+        assert_eq!(found.as_deref(), Some(jid), "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stanzas_of_those_who_are_not_logged_in_are_answered() {
     let mut scene = Scene::begin().await;
     scene
