@@ -44,27 +44,38 @@ impl Builtins for NoBuiltins {
     }
 }
 
+/// The backend of this configuration if it is linked in; `None` if it is a program.
+///
+/// # Errors
+/// [`RunError::Config`] if there is no such builtin backend, or its options are wrong.
+pub fn builtin(config: &Config, builtins: &dyn Builtins) -> Result<Option<Arc<dyn Backend>>, RunError> {
+    let Some(name) = &config.backend.builtin else {
+        return Ok(None);
+    };
+    match builtins.make(name, &config.backend.options) {
+        Some(Ok(backend)) => Ok(Some(backend)),
+        Some(Err(wrong)) => Err(RunError::Config(format!("backend.options: {wrong}"))),
+        None => {
+            let known = builtins.names().join(", ");
+            let known = if known.is_empty() {
+                "none is part of this binary; give a command".to_owned()
+            } else {
+                known
+            };
+            Err(RunError::Config(format!(
+                "backend.builtin = \"{name}\": there is no such backend here ({known})"
+            )))
+        }
+    }
+}
+
 /// What the pool of this configuration is made with. Makes the runtime directory if it is not there.
 ///
 /// # Errors
 /// [`RunError::Config`] if there is no such builtin backend, its options are wrong, or the runtime directory cannot be made.
 pub fn pool_options(config: &Config, builtins: &dyn Builtins) -> Result<PoolOptions, RunError> {
-    let source = match &config.backend.builtin {
-        Some(name) => match builtins.make(name, &config.backend.options) {
-            Some(Ok(backend)) => BackendSource::Builtin(backend),
-            Some(Err(wrong)) => return Err(RunError::Config(format!("backend.options: {wrong}"))),
-            None => {
-                let known = builtins.names().join(", ");
-                let known = if known.is_empty() {
-                    "none is part of this binary; give a command".to_owned()
-                } else {
-                    known
-                };
-                return Err(RunError::Config(format!(
-                    "backend.builtin = \"{name}\": there is no such backend here ({known})"
-                )));
-            }
-        },
+    let source = match builtin(config, builtins)? {
+        Some(backend) => BackendSource::Builtin(backend),
         None => BackendSource::Command {
             command: config.backend.command.clone(),
             wire: config.backend.wire,

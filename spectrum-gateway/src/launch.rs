@@ -37,6 +37,10 @@ impl Launcher for GatewayLauncher {
         Mode::Gateway
     }
 
+    fn check(&self, config: &Config) -> Result<(), RunError> {
+        assembly::builtin(config, &*self.builtins).map(drop)
+    }
+
     async fn launch(&self, start: Start) -> Result<Launched, RunError> {
         // The store first: without its key there is no point in starting a backend.
         let store = open_store(&start.config).await?;

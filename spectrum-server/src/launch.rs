@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::{ArgMatches, Command};
 use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
-use spectrum_core::assembly::{Builtins, open_store, start_pool};
+use spectrum_core::assembly::{Builtins, builtin, open_store, start_pool};
 use spectrum_core::cli::{Exit, Launched, Launcher, Start};
-use spectrum_core::config::Mode;
+use spectrum_core::config::{Config, Mode};
 use spectrum_core::instance::{Instance, RunError, Status};
 use spectrum_core::model::UserKey;
 use spectrum_core::session::Input;
 
+use crate::tls::Tls;
 use crate::{Server, ServerBuiltins, demo};
 
 /// Puts a server together: opens the store if the configuration has one, starts the pool, binds nothing yet. To be called
@@ -51,6 +52,11 @@ pub struct ServerLauncher;
 impl Launcher for ServerLauncher {
     fn mode(&self) -> Mode {
         Mode::Server
+    }
+
+    fn check(&self, config: &Config) -> Result<(), RunError> {
+        Tls::new(&config.server, &config.jid)?;
+        builtin(config, &ServerBuiltins).map(drop)
     }
 
     async fn launch(&self, start: Start) -> Result<Launched, RunError> {

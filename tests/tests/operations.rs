@@ -87,3 +87,55 @@ async fn a_running_instance_says_how_it_is_and_ends_when_told() {
     let gone = verb(&["status", "./instance.toml"], instance.scratch());
     assert_eq!(gone.status.code(), Some(69));
 }
+
+#[test]
+fn check_finds_what_would_keep_an_instance_from_starting() {
+    let scratch = Scratch::new("check").unwrap();
+    let server = "mode = \"server\"\njid = \"demo.localhost\"\n[server]\nlisten = [\"127.0.0.1:5222\"]\nlisten_tls = []\n";
+    for (program, text, code, said) in [
+        (
+            "spectrum-server",
+            format!("{server}[backend]\nbuiltin = \"icq\"\n"),
+            78,
+            "there is no such backend here",
+        ),
+        (
+            "spectrum-server",
+            format!("{server}[backend]\nbuiltin = \"irc\"\n[backend.options]\nservr = \"x:1\"\n"),
+            78,
+            "backend.options: ",
+        ),
+        (
+            "spectrum-server",
+            format!(
+                "{}certificate = \"./instance.toml\"\nkey = \"./instance.toml\"\n[backend]\nbuiltin = \"demo\"\n",
+                server
+            ),
+            78,
+            "server.certificate",
+        ),
+        (
+            "spectrum-gateway",
+            "mode = \"gateway\"\njid = \"irc.localhost\"\n[gateway]\nsecret = \"s\"\n[backend]\nbuiltin = \"irc\"\n".to_owned(),
+            78,
+            "none is part of this binary",
+        ),
+        (
+            "spectrum-server",
+            format!("{server}[backend]\ncommand = [\"/nonexistent/backend\"]\n"),
+            0,
+            "warning: backend.command: /nonexistent/backend: No such file",
+        ),
+        ("spectrum-server", format!("{server}[backend]\nbuiltin = \"demo\"\n"), 0, ""),
+    ] {
+        std::fs::write(scratch.join("instance.toml"), &text).unwrap();
+        let checked = Command::new(built(program).unwrap())
+            .args(["check", "./instance.toml"])
+            .current_dir(scratch.path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(checked.status.code(), Some(code), "{text}{errors}");
+        assert!(errors.contains(said), "{text}{errors}");
+    }
+}

@@ -4,20 +4,32 @@ use serde_json::json;
 
 use super::args::Check;
 use super::exit::{Exit, Failure};
-use super::{locate, output};
-use crate::config::{Entry, Loaded, Mode, Origin};
+use super::{Launcher, locate, output};
+use crate::config::{Config, Entry, Loaded, Mode, Origin};
 
-pub(super) fn check(mode: Mode, arguments: &Check) -> Result<Exit, Failure> {
+pub(super) fn check(launcher: &dyn Launcher, arguments: &Check) -> Result<Exit, Failure> {
+    let mode = launcher.mode();
     let loaded = locate::load(mode, &arguments.instance)?;
     for warning in &loaded.warnings {
         eprintln!("{}: warning: {warning}", mode.binary());
     }
+    if let Some(warning) = missing_program(&loaded.config) {
+        eprintln!("{}: warning: {warning}", mode.binary());
+    }
+    launcher.check(&loaded.config).map_err(|error| Failure::from(&error))?;
     if arguments.json {
         output::print_json(&as_json(&loaded))?;
     } else {
         output::print(&as_text(&loaded))?;
     }
     Ok(Exit::Success)
+}
+
+/// A warning and no error: the file may be for another machine, or the backend not installed yet.
+fn missing_program(config: &Config) -> Option<String> {
+    let program = config.backend.command.first().filter(|program| program.contains('/'))?;
+    let error = std::fs::File::open(program).err()?;
+    Some(format!("backend.command: {program}: {error}"))
 }
 
 fn as_json(loaded: &Loaded) -> serde_json::Value {

@@ -84,6 +84,12 @@ impl Failure {
     }
 }
 
+impl From<&RunError> for Failure {
+    fn from(error: &RunError) -> Self {
+        Self::new(Exit::from(error), error.to_string())
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::config(error.to_string())

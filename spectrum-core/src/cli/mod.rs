@@ -40,6 +40,16 @@ pub trait Launcher: Send + Sync {
     /// [`RunError`]; its kind decides the exit code.
     async fn launch(&self, start: Start) -> Result<Launched, RunError>;
 
+    /// Looks at what the configuration names, for `check`: what would keep [`Launcher::launch`] from starting it and can be
+    /// told without starting anything. Blocks on the file system.
+    ///
+    /// # Errors
+    /// As `launch`.
+    fn check(&self, config: &Config) -> Result<(), RunError> {
+        let _ = config;
+        Ok(())
+    }
+
     /// Verbs of this binary alone, such as `demo`.
     fn commands(&self) -> Vec<Command> {
         Vec::new()
@@ -104,7 +114,7 @@ fn run(launcher: &dyn Launcher, arguments: impl IntoIterator<Item = std::ffi::Os
     };
     let result = match cli.verb.unwrap_or(Verb::Run(cli.run)) {
         Verb::Run(arguments) => serve::run(launcher, &arguments),
-        Verb::Check(arguments) => check::check(launcher.mode(), &arguments),
+        Verb::Check(arguments) => check::check(launcher, &arguments),
         Verb::Status(arguments) => control::status(launcher.mode(), &arguments),
         Verb::Users(arguments) => control::users(launcher.mode(), &arguments),
         Verb::Backends(arguments) => control::backends(launcher.mode(), &arguments),

@@ -198,7 +198,14 @@ impl Checker<'_> {
 
     /// Keys of the reference that this version does not act on are said to be so, never silently accepted.
     fn unused(&mut self) {
-        for key in ["http.listen", "http.url", "upload.max_size", "server.node", "server.nodes"] {
+        for key in [
+            "http.listen",
+            "http.url",
+            "upload.max_size",
+            "server.resume_timeout",
+            "server.node",
+            "server.nodes",
+        ] {
             if self.said(key) {
                 self.warning(key, "accepted, but this version does not act on it yet");
             }
