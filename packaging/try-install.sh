@@ -57,10 +57,11 @@ case $kind in
   deb)
     cp "$packages"/spectrum-transport_*.deb "$root/packages/transport.deb"
     cp "$packages"/spectrum-irc_*.deb "$root/packages/irc.deb"
-    apt install -y --no-install-recommends /packages/transport.deb /packages/irc.deb
+    cp "$packages"/spectrum-xmpp_*.deb "$root/packages/xmpp.deb"
+    apt install -y --no-install-recommends /packages/transport.deb /packages/irc.deb /packages/xmpp.deb
     ;;
   rpm)
-    cp "$packages"/spectrum-transport-*.rpm "$packages"/spectrum-irc-*.rpm "$root/packages/"
+    cp "$packages"/spectrum-transport-*.rpm "$packages"/spectrum-irc-*.rpm "$packages"/spectrum-xmpp-*.rpm "$root/packages/"
     apt install -y --no-install-recommends rpm systemd-standalone-tmpfiles ca-certificates
     inside sh -c 'rpm --install --nodeps /packages/*.rpm'
     ;;
@@ -71,7 +72,7 @@ for directory in /run/spectrum2 /var/lib/spectrum2 /var/log/spectrum2 /etc/spect
 done
 say "check the samples"
 samples=/usr/share/doc/spectrum-transport/examples
-for sample in gateway-irc server-irc gateway-spectrum2; do
+for sample in gateway-irc server-irc gateway-xmpp gateway-spectrum2; do
   inside "spectrum-${sample%%-*}" check "$samples/$sample.toml" >/dev/null || fail "$sample is not accepted"
 done
 
@@ -97,13 +98,14 @@ start() {
 
 say "start and end, gateway mode"
 start gateway-irc spectrum-gateway
+start gateway-xmpp spectrum-gateway
 say "start and end, server mode"
 start server-irc spectrum-server --set server.listen=127.0.0.1:0
 
 say "remove"
 case $kind in
-  deb) apt remove -y spectrum-transport spectrum-irc ;;
-  rpm) inside rpm --erase --nodeps spectrum-transport spectrum-irc ;;
+  deb) apt remove -y spectrum-transport spectrum-irc spectrum-xmpp ;;
+  rpm) inside rpm --erase --nodeps spectrum-transport spectrum-irc spectrum-xmpp ;;
 esac
 for gone in /usr/bin/spectrum-gateway /usr/bin/spectrum-server /usr/lib/spectrum /usr/lib/systemd/system/spectrum@.service; do
   [ ! -e "$root$gone" ] || fail "$gone is still there"

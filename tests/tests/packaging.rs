@@ -322,10 +322,11 @@ fn everything_the_packages_name_exists() {
     for source in assets("spectrum-gateway/Cargo.toml")
         .into_iter()
         .chain(assets("backends/irc/Cargo.toml"))
+        .chain(assets("backends/xmpp/Cargo.toml"))
     {
         if let Some(binary) = source.strip_prefix("target/release/") {
             assert!(
-                ["spectrum-gateway", "spectrum-server", "spectrum-irc"].contains(&binary),
+                ["spectrum-gateway", "spectrum-server", "spectrum-irc", "spectrum-xmpp"].contains(&binary),
                 "{binary}"
             );
             continue;

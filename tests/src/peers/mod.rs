@@ -27,7 +27,7 @@ pub use ngircd::Ngircd;
 pub use ports::Port;
 pub use postgres::Postgres;
 pub use process::{Process, Signal, wait_until};
-pub use prosody::{Component, PROSODY_DOMAIN, Prosody, USERS};
+pub use prosody::{Component, NETWORK_DOMAIN, NETWORK_ROOMS, PROSODY_DOMAIN, Prosody, USERS};
 pub use scratch::Scratch;
 
 use crate::Failure;

@@ -1,4 +1,4 @@
-//! Prosody: the XMPP server that a gateway is a component of.
+//! Prosody: the XMPP server that a gateway is a component of, and one that is itself the legacy network.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,12 @@ use crate::xmpp::greets;
 
 /// The domain of its users.
 pub const PROSODY_DOMAIN: &str = "localhost";
+
+/// The domain of the users of the one that is a legacy network.
+pub const NETWORK_DOMAIN: &str = "other.localhost";
+
+/// Its rooms.
+pub const NETWORK_ROOMS: &str = "rooms.other.localhost";
 
 /// Its users and their passwords.
 pub const USERS: [(&str, &str); 3] = [("alice", "alice-pw"), ("bob", "bob-pw"), ("carol", "carol-pw")];
@@ -34,6 +40,7 @@ pub struct Prosody {
     client_tls: Port,
     component: Port,
     components: Vec<Component>,
+    domain: &'static str,
 }
 
 impl Prosody {
@@ -42,6 +49,18 @@ impl Prosody {
     /// # Errors
     /// If it is not installed, or does not come up.
     pub async fn start(components: &[Component]) -> Result<Self, PeerError> {
+        Self::of(PROSODY_DOMAIN, components).await
+    }
+
+    /// Starts one that is a legacy network: [`USERS`] at [`NETWORK_DOMAIN`] with archives, and rooms at [`NETWORK_ROOMS`].
+    ///
+    /// # Errors
+    /// If it is not installed, or does not come up.
+    pub async fn network() -> Result<Self, PeerError> {
+        Self::of(NETWORK_DOMAIN, &[]).await
+    }
+
+    async fn of(domain: &'static str, components: &[Component]) -> Result<Self, PeerError> {
         program("prosody")?;
         let account = Account::of("prosody")?;
         let scratch = Scratch::of("prosody", &account)?;
@@ -55,6 +74,7 @@ impl Prosody {
             client_tls: Port::free()?,
             component: Port::free()?,
             components: components.to_vec(),
+            domain,
         };
         prosody.write_files()?;
         prosody.restart().await?;
@@ -65,9 +85,11 @@ impl Prosody {
         self.account.folder(&self.scratch.join("data"))?;
         // Its store of accounts is one Lua file per user: quicker than prosodyctl, which starts a Lua for each.
         for (user, password) in USERS {
-            let folder = self.scratch.join("data").join(PROSODY_DOMAIN).join("accounts");
+            // As Prosody names the folders of hosts.
+            let host = self.scratch.join("data").join(self.domain.replace('.', "%2e"));
+            let folder = host.join("accounts");
             std::fs::create_dir_all(&folder)?;
-            self.account.folder(&self.scratch.join("data").join(PROSODY_DOMAIN))?;
+            self.account.folder(&host)?;
             self.account.folder(&folder)?;
             self.account.write(
                 &folder.join(format!("{user}.dat")),
@@ -101,7 +123,7 @@ modules_enabled = {{
     "vcard4"; "vcard_legacy"; "version"; "time"; "ping"; "offline"; "privilege";
 }}
 modules_disabled = {{ "s2s" }}
-VirtualHost "{PROSODY_DOMAIN}"
+VirtualHost "{domain}"
 privileged_entities = {{
 "#,
             pidfile = self.scratch.text("prosody.pid"),
@@ -113,6 +135,7 @@ privileged_entities = {{
             tls = self.scratch.text("tls"),
             certificate = self.certificates.certificate.display(),
             key = self.certificates.key.display(),
+            domain = self.domain,
         );
         for component in self.components.iter().filter(|c| c.privileged) {
             let _ = writeln!(
@@ -122,6 +145,13 @@ privileged_entities = {{
             );
         }
         text += "}\n";
+        if self.domain == NETWORK_DOMAIN {
+            text += "modules_enabled = { \"mam\" }\n";
+            let _ = writeln!(
+                text,
+                "Component \"{NETWORK_ROOMS}\" \"muc\"\n    modules_enabled = {{ \"muc_mam\" }}"
+            );
+        }
         for component in &self.components {
             let _ = writeln!(
                 text,
@@ -148,7 +178,7 @@ privileged_entities = {{
         process.also_logs_to(&self.scratch.join("prosody.log"));
         let (client, component) = (self.client.number(), self.component.number());
         process
-            .ready("clients", async || greets(client, "jabber:client", PROSODY_DOMAIN).await)
+            .ready("clients", async || greets(client, "jabber:client", self.domain).await)
             .await?;
         if let Some(first) = self.components.first() {
             process
