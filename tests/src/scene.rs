@@ -1,4 +1,4 @@
-//! Scenes: an instance of either mode in front of a real IRC server, and the people around it.
+//! Scenes: an instance of either mode in front of a real network, IRC or another XMPP server, and the people around it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use minidom::Element;
 use crate::Outcome;
 use crate::clients::{Account, Foreign, Library};
 use crate::irc::Irc;
-use crate::peers::{Account as SystemAccount, Certificates, Component, Inspircd, Ngircd, PeerError, Port, Prosody, Scratch};
+use crate::peers::{
+    Account as SystemAccount, Certificates, Component, Inspircd, NETWORK_DOMAIN, Ngircd, PeerError, Port, Prosody, Relay, Scratch,
+};
 use crate::programs::{Instance, built};
 use crate::xmpp::Encryption;
 
@@ -27,7 +29,7 @@ const SECRET: &str = "irc-secret";
 const MUC: &str = "http://jabber.org/protocol/muc";
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 
-/// Which IRC server.
+/// Which server is the network.
 #[derive(Debug)]
 pub enum Network {
     /// Without accounts.
@@ -36,6 +38,8 @@ pub enum Network {
     Inspircd(Inspircd),
     /// Without accounts, as one of the networks that a transport may connect to: nobody has to register.
     OneOfSeveral(Ngircd),
+    /// Another XMPP server ([`Prosody::network`]), behind a relay that can cut connections.
+    Xmpp(Box<Prosody>, Relay),
 }
 
 impl Network {
@@ -44,6 +48,7 @@ impl Network {
         match self {
             Self::Ngircd(server) | Self::OneOfSeveral(server) => server.port(),
             Self::Inspircd(server) => server.port(),
+            Self::Xmpp(server, _) => server.client_port(),
         }
     }
 
@@ -52,6 +57,7 @@ impl Network {
         match self {
             Self::Ngircd(server) | Self::OneOfSeveral(server) => server.stop(),
             Self::Inspircd(server) => server.stop(),
+            Self::Xmpp(server, _) => server.stop(),
         }
     }
 
@@ -63,10 +69,18 @@ impl Network {
         match self {
             Self::Ngircd(server) | Self::OneOfSeveral(server) => server.restart().await,
             Self::Inspircd(server) => server.restart().await,
+            Self::Xmpp(server, _) => server.restart().await,
         }
     }
 
-    /// The options of the IRC backend for it.
+    fn backend(&self) -> &'static str {
+        match self {
+            Self::Ngircd(_) | Self::Inspircd(_) | Self::OneOfSeveral(_) => "spectrum-irc",
+            Self::Xmpp(..) => "spectrum-xmpp",
+        }
+    }
+
+    /// The options of the backend for it.
     fn options(&self) -> String {
         match self {
             Self::Ngircd(server) => format!(
@@ -84,6 +98,10 @@ impl Network {
                     server.tls_port()
                 )
             }
+            Self::Xmpp(_, relay) => format!(
+                "server = \"127.0.0.1:{}\"\ndomains = [\"{NETWORK_DOMAIN}\"]\ntls_verify = false\n",
+                relay.port()
+            ),
         }
     }
 }
@@ -91,9 +109,9 @@ impl Network {
 /// The part of a configuration that both modes share.
 fn common(network: &Network, scratch: &Scratch) -> Outcome<String> {
     Ok(format!(
-        "[backend]\ncommand = [\"{irc}\"]\n[backend.options]\n{options}\
+        "[backend]\ncommand = [\"{backend}\"]\n[backend.options]\n{options}\
          [log]\nfile = \"{log}\"\nlevel = \"debug\"\n[control]\nsocket = \"{socket}\"\n",
-        irc = built("spectrum-irc")?.display(),
+        backend = built(network.backend())?.display(),
         options = network.options(),
         log = scratch.text("instance.log"),
         socket = scratch.text("control.sock"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 use spectrum_backend_sdk::{LoginError, LoginErrorKind};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -22,6 +22,7 @@ use tokio_xmpp::connect::AsyncReadAndWrite;
 
 use crate::ns;
 use crate::options::{CLIENT_PORT, Encryption, XmppOptions};
+use crate::shallow::Shallow;
 use crate::stream;
 use crate::xml::element;
 
@@ -148,7 +149,7 @@ impl Transport {
         }
         if self.options.tls == Encryption::Off {
             return Ok(Connected {
-                io: Box::new(BufReader::new(tcp)),
+                io: Box::new(Shallow::new(tcp)),
                 exporter: None,
             });
         }
@@ -223,7 +224,7 @@ fn chosen(mut found: Vec<Found>) -> Option<Vec<Target>> {
 
 /// Asks for encryption (RFC 6120 5) and gives the connection back when the server is ready for it.
 async fn starttls<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: S, domain: &str) -> Result<S, LoginError> {
-    let (features, mut stream) = stream::open(BufReader::new(io), domain, None).await?;
+    let (features, mut stream) = stream::open(Shallow::new(io), domain, None).await?;
     if !features.has_child("starttls", ns::STARTTLS) {
         return Err(LoginError::new(
             LoginErrorKind::Encryption,
@@ -240,7 +241,7 @@ async fn starttls<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: S, dom
     }
     let reader = stream.into_inner();
     // What came behind the go-ahead in plain text would be taken for encrypted.
-    if !reader.buffer().is_empty() {
+    if reader.has_more() {
         return Err(LoginError::new(
             LoginErrorKind::Encryption,
             format!("Somebody between here and {domain} meddles with the connection."),
@@ -265,7 +266,7 @@ where
         .map_err(|error| tls_error(domain, &error))?;
     Ok(Connected {
         exporter: exporter(&stream),
-        io: Box::new(BufReader::new(stream)),
+        io: Box::new(Shallow::new(stream)),
     })
 }
 

@@ -15,6 +15,7 @@ mod ports;
 mod postgres;
 mod process;
 mod prosody;
+mod relay;
 mod scratch;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub use ports::Port;
 pub use postgres::Postgres;
 pub use process::{Process, Signal, wait_until};
 pub use prosody::{Component, NETWORK_DOMAIN, NETWORK_ROOMS, PROSODY_DOMAIN, Prosody, USERS};
+pub use relay::Relay;
 pub use scratch::Scratch;
 
 use crate::Failure;
