@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "the tasks of a test end with its runtime")]
 
 pub mod clients;
+pub mod elsewhere;
 pub mod failure;
 pub mod irc;
 pub mod load;

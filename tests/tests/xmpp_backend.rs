@@ -5,143 +5,20 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use minidom::Element;
 use sha1::Digest as _;
 use spectrum_backend_sdk::model::{
-    Availability, Chat, ChatState, ContactDetails, Edit, IncomingMessage, JoinRoom, Marker, MarkerKind, Origin, OutgoingMessage,
-    PageRequest, Patch, Reactions, Reply, Retraction, Subscription,
+    Availability, Chat, ChatState, Edit, Marker, MarkerKind, Origin, OutgoingMessage, PageRequest, Reactions, Reply, Retraction,
 };
 use spectrum_backend_sdk::testing::{Account, Finding, Ground, Kit, User, check, check_on};
 use spectrum_backend_sdk::{Answer, Certainty, Event, LoginErrorKind, OpErrorKind, Verb};
-use spectrum_tests::clients::{Account as ClientAccount, Foreign, Library};
-use spectrum_tests::peers::{NETWORK_DOMAIN, NETWORK_ROOMS, PeerError, Prosody, Relay, needed};
-use spectrum_tests::scene::{has_status, is_groupchat, is_presence};
-use spectrum_tests::xmpp::Encryption as ClientEncryption;
-use spectrum_xmpp::{Encryption, FixedServer, XmppBackend, XmppOptions};
+use spectrum_tests::clients::Foreign;
+use spectrum_tests::elsewhere::{
+    ALICE, BOB, backend, befriend, bob_chat, client, hears, join, login, make_room, message, presence_of_bob, say, tell,
+};
+use spectrum_tests::peers::{NETWORK_DOMAIN, Prosody, Relay, needed};
+use spectrum_xmpp::{FixedServer, XmppBackend, XmppOptions};
 
-const ALICE: &str = "alice@other.localhost";
-const BOB: &str = "bob@other.localhost";
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-
-async fn backend(port: u16) -> Kit {
-    let options = XmppOptions {
-        server: Some(FixedServer {
-            host: "127.0.0.1".into(),
-            port,
-        }),
-        domains: vec![NETWORK_DOMAIN.to_owned()],
-        tls: Encryption::Required,
-        tls_verify: false,
-    };
-    Kit::start(XmppBackend::from_options(options).unwrap()).await
-}
-
-async fn login(kit: &Kit) -> User {
-    kit.login(Account::new(ALICE).password("alice-pw")).await.unwrap()
-}
-
-async fn client(prosody: &Prosody, user: &str) -> Result<Foreign, PeerError> {
-    let account = ClientAccount {
-        jid: format!("{user}@{NETWORK_DOMAIN}/tests"),
-        password: format!("{user}-pw"),
-        port: prosody.client_port(),
-        encryption: ClientEncryption::StartTls,
-        authority: prosody.authority().to_owned(),
-    };
-    let mut client = Foreign::connect(Library::Slixmpp, &account).await?;
-    let own = client.bare_jid().to_owned();
-    client.request("get", &own, "<query xmlns='jabber:iq:roster'/>").await;
-    client.send("<presence/>").await;
-    Ok(client)
-}
-
-fn bob_chat() -> Chat {
-    Chat::Contact(BOB.into())
-}
-
-async fn message(user: &mut User, body: &str) -> IncomingMessage {
-    let fits = |e: &Event| match e {
-        Event::Message(m) if m.body == body => Some(m.clone()),
-        _ => None,
-    };
-    user.wait_for(body, fits).await
-}
-
-async fn say(user: &mut User, id: &str, chat: Chat, body: &str) {
-    let message = OutgoingMessage {
-        chat,
-        id: id.into(),
-        body: body.to_owned(),
-        xhtml: None,
-        attachments: Vec::new(),
-        reply: None,
-        wants_receipt: true,
-    };
-    let answer = user.request(Verb::SendMessage(message)).await;
-    assert!(matches!(answer, Ok(Answer::Sent(_))), "{answer:?}");
-}
-
-/// What bob sends, and what is in it about an older message.
-async fn tell(bob: &mut Foreign, id: &str, body: &str, payload: &str) {
-    let body = if body.is_empty() {
-        String::new()
-    } else {
-        format!("<body>{body}</body>")
-    };
-    bob.send(&format!(
-        "<message to='{ALICE}' type='chat' id='{id}'>{body}{payload}</message>"
-    ))
-    .await;
-}
-
-async fn hears(bob: &mut Foreign, name: &str, namespace: &str, id: &str) -> Element {
-    let fits = |s: &Element| s.get_child(name, namespace).is_some_and(|child| child.attr("id") == Some(id));
-    bob.expect(&format!("<{name}/> about {id}"), fits).await
-}
-
-/// Alice and bob become contacts of each other.
-async fn befriend(alice: &mut User, bob: &mut Foreign) {
-    let details = ContactDetails {
-        id: BOB.into(),
-        alias: Some("Bob".to_owned()),
-        groups: vec!["Friends".to_owned()],
-    };
-    alice.request(Verb::AddContact(details)).await.unwrap();
-    bob.expect("alice's request", |s| is_presence(s, ALICE, Some("subscribe")))
-        .await;
-    bob.send(&format!("<presence to='{ALICE}' type='subscribed'/>")).await;
-    let is_contact = |e: &Event| match e {
-        Event::Contact(c) if c.id.as_str() == BOB && c.subscription == Patch::Set(Subscription::Both) => Some(c.clone()),
-        _ => None,
-    };
-    let contact = alice.wait_for("bob in the list", is_contact).await;
-    assert_eq!(contact.alias, Patch::Set("Bob".to_owned()));
-    assert_eq!(contact.groups, Patch::Set(vec!["Friends".to_owned()]));
-    alice.wait_for("bob's presence", presence_of_bob(Availability::Online)).await;
-    bob.send(&format!("<presence to='{ALICE}' type='subscribe'/>")).await;
-    alice
-        .wait_for("bob's request", |e| match e {
-            Event::ContactRequested(request) if request.id.as_str() == BOB => Some(()),
-            _ => None,
-        })
-        .await;
-    let accept = Verb::AnswerContactRequest {
-        contact: BOB.into(),
-        accept: true,
-    };
-    alice.request(accept).await.unwrap();
-    bob.expect("alice's yes", |s| is_presence(s, ALICE, Some("subscribed"))).await;
-}
-
-fn presence_of_bob(availability: Availability) -> impl Fn(&Event) -> Option<()> {
-    move |event| match event {
-        Event::Contact(c) if c.id.as_str() == BOB => match &c.presence {
-            Patch::Set(presence) if presence.availability == availability => Some(()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_talk_with_everything_that_clients_have() {
@@ -287,7 +164,8 @@ async fn said_by_alice(alice: &mut User, bob: &mut Foreign) {
     };
     alice.request(Verb::React(reactions)).await.unwrap();
     let reacted = hears(bob, "reactions", "urn:xmpp:reactions:0", "b0").await;
-    assert!(reacted.children().any(|c| c.name() == "reactions" && c.text().contains('👍')));
+    let reactions = reacted.get_child("reactions", "urn:xmpp:reactions:0").unwrap();
+    assert_eq!(reactions.children().map(Element::text).collect::<Vec<_>>(), ["👍"]);
     let marker = Marker {
         chat: chat.clone(),
         nickname: None,
@@ -297,7 +175,13 @@ async fn said_by_alice(alice: &mut User, bob: &mut Foreign) {
     };
     alice.request(Verb::Mark(marker)).await.unwrap();
     hears(bob, "displayed", "urn:xmpp:chat-markers:0", "b0").await;
-    tell(bob, "b0r", "", "<retract xmlns='urn:xmpp:message-retract:1' id='b0'/>").await;
+    tell(
+        bob,
+        "b0r",
+        "",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='b0'/><store xmlns='urn:xmpp:hints'/>",
+    )
+    .await;
     alice
         .wait_for("the retraction", |e| match e {
             Event::Retracted(r) if r.id.as_str() == "b0" => Some(()),
@@ -378,174 +262,6 @@ async fn said_by_bob(alice: &mut User, bob: &mut Foreign) {
             _ => None,
         })
         .await;
-}
-
-/// Bob makes a room and is in it.
-async fn make_room(bob: &mut Foreign, name: &str) -> String {
-    let room = format!("{name}@{NETWORK_ROOMS}");
-    bob.send(&format!(
-        "<presence to='{room}/Bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-    ))
-    .await;
-    let me = format!("{room}/Bob");
-    bob.expect("bob in the room", |s| is_presence(s, &me, None) && has_status(s, "110"))
-        .await;
-    let opened = bob
-        .request(
-            "set",
-            &room,
-            "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>",
-        )
-        .await;
-    assert_eq!(opened.attr("type"), Some("result"), "{opened:?}");
-    room
-}
-
-async fn join(alice: &mut User, room: &str) -> Result<String, OpErrorKind> {
-    let join = Verb::JoinRoom(JoinRoom {
-        room: room.into(),
-        nickname: "Alice".into(),
-        password: None,
-    });
-    match alice.request(join).await {
-        Ok(Answer::Joined(joined)) => Ok(joined.nickname.as_str().to_owned()),
-        Ok(other) => panic!("a join was answered with {other:?}"),
-        Err(error) => Err(error.kind),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_talk_in_rooms() {
-    let Some(prosody) = needed(Prosody::network().await) else {
-        return;
-    };
-    let Some(mut bob) = needed(client(&prosody, "bob").await) else {
-        return;
-    };
-    let kit = backend(prosody.client_port()).await;
-    let mut alice = login(&kit).await;
-    let room = make_room(&mut bob, "tea").await;
-    assert_eq!(join(&mut alice, &room).await.as_deref(), Ok("Alice"));
-    let is_bob = |e: &Event| match e {
-        Event::Occupant(o) if o.nickname.as_str() == "Bob" => Some(o.clone()),
-        _ => None,
-    };
-    assert!(alice.wait_for("bob", is_bob).await.stable_id.is_some());
-
-    let chat = Chat::Room(room.as_str().into());
-    let sent = alice.say(chat.clone(), "hello, roomm").await.unwrap();
-    let id = sent.id.expect("the room's id");
-    let heard = bob.expect_body("hello, roomm").await;
-    assert_eq!(heard.attr("from"), Some(format!("{room}/Alice").as_str()));
-    let edit = Edit {
-        chat: chat.clone(),
-        nickname: None,
-        id: id.clone(),
-        body: "hello, room".to_owned(),
-        origin: Origin::OwnOtherDevice,
-    };
-    alice.request(Verb::Edit(edit)).await.unwrap();
-    let corrected = bob.expect_body("hello, room").await;
-    // A correction names a message as its sender does (XEP-0308).
-    assert_eq!(
-        corrected
-            .get_child("replace", "urn:xmpp:message-correct:0")
-            .unwrap()
-            .attr("id"),
-        heard.attr("id")
-    );
-    let reactions = Reactions {
-        chat: chat.clone(),
-        nickname: None,
-        id: id.clone(),
-        emojis: vec!["👍".to_owned()],
-        origin: Origin::OwnOtherDevice,
-    };
-    alice.request(Verb::React(reactions)).await.unwrap();
-    // A reaction names it as the room does (XEP-0444).
-    hears(&mut bob, "reactions", "urn:xmpp:reactions:0", id.as_str()).await;
-
-    let say_in_room = async |bob: &mut Foreign, id: &str, inner: &str| {
-        bob.send(&format!("<message to='{room}' type='groupchat' id='{id}'>{inner}</message>"))
-            .await;
-    };
-    say_in_room(&mut bob, "g1", "<body>hello, Alcie</body>").await;
-    let heard = message(&mut alice, "hello, Alcie").await;
-    assert_eq!((heard.chat, heard.nickname.unwrap().as_str()), (chat.clone(), "Bob"));
-    let theirs = heard.id.unwrap();
-    say_in_room(
-        &mut bob,
-        "g2",
-        "<body>hello, Alice</body><replace xmlns='urn:xmpp:message-correct:0' id='g1'/>",
-    )
-    .await;
-    let edited = alice
-        .wait_for("the correction", |e| match e {
-            Event::Edited(edit) => Some(edit.clone()),
-            _ => None,
-        })
-        .await;
-    assert_eq!((edited.id, edited.body.as_str()), (theirs.clone(), "hello, Alice"));
-    let retract = format!("<retract xmlns='urn:xmpp:message-retract:1' id='{theirs}'/>");
-    say_in_room(&mut bob, "g3", &retract).await;
-    let retracted = alice
-        .wait_for("the retraction", |e| match e {
-            Event::Retracted(retraction) => Some(retraction.clone()),
-            _ => None,
-        })
-        .await;
-    assert_eq!(retracted.id, theirs);
-    say_in_room(&mut bob, "g4", "<subject>what we drink</subject>").await;
-    alice
-        .wait_for("the subject", |e| match e {
-            Event::RoomSubject(s) if s.subject == "what we drink" => Some(()),
-            _ => None,
-        })
-        .await;
-
-    // In private, both ways.
-    let private = Chat::Occupant {
-        room: room.as_str().into(),
-        nickname: "Bob".into(),
-    };
-    alice.say(private.clone(), "psst").await.unwrap();
-    bob.expect("a private message", |s| {
-        !is_groupchat(s) && s.attr("from") == Some(format!("{room}/Alice").as_str()) && s.has_child("body", "jabber:client")
-    })
-    .await;
-    bob.send(&format!(
-        "<message to='{room}/Alice' type='chat' id='p1'><body>what?</body><x xmlns='http://jabber.org/protocol/muc#user'/></message>"
-    ))
-    .await;
-    assert_eq!(message(&mut alice, "what?").await.chat, private);
-
-    // Invited, listed, left.
-    let invite = Verb::Invite {
-        room: room.as_str().into(),
-        contact: BOB.into(),
-        reason: Some("more tea".to_owned()),
-    };
-    alice.request(invite).await.unwrap();
-    bob.expect("the invitation", |s| {
-        s.get_child("x", "http://jabber.org/protocol/muc#user")
-            .is_some_and(|x| x.has_child("invite", "http://jabber.org/protocol/muc#user"))
-    })
-    .await;
-    let Ok(Answer::Rooms(rooms)) = alice.request(Verb::ListRooms).await else {
-        panic!("no rooms")
-    };
-    assert!(rooms.iter().any(|r| r.id.as_str() == room), "{rooms:?}");
-    alice.request(Verb::LeaveRoom(room.as_str().into())).await.unwrap();
-    let gone = format!("{room}/Alice");
-    bob.expect("alice gone", |s| is_presence(s, &gone, Some("unavailable"))).await;
-
-    // A room for members alone refuses with the reason.
-    let closed = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
-                  <field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>\
-                  <field var='muc#roomconfig_membersonly'><value>1</value></field></x></query>";
-    assert_eq!(bob.request("set", &room, closed).await.attr("type"), Some("result"));
-    assert_eq!(join(&mut alice, &room).await, Err(OpErrorKind::MembersOnly));
-    alice.logout().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -148,10 +148,12 @@ impl Sm {
         ))
     }
 
-    /// The session was taken up: what the server has not got is to be written again, in its order.
+    /// The session was taken up: what the server has not got is to be written again, in its order, with the question whether
+    /// it came, since the one on the lost connection is never answered.
     pub(crate) fn resumed(&mut self, h: u32) -> Result<Vec<Element>, Confused> {
         self.confirmed(h)?;
-        Ok(self.unacked.iter().map(|tracked| tracked.stanza.clone()).collect())
+        let again: Vec<_> = self.unacked.iter().map(|tracked| tracked.stanza.clone()).collect();
+        Ok(again.into_iter().chain(self.ask()).collect())
     }
 
     /// The session is over.
@@ -217,7 +219,12 @@ mod tests {
             sm.resume().unwrap(),
             element("resume", ns::SM, &[("previd", "s1"), ("h", "1")])
         );
-        assert_eq!(sm.resumed(1).unwrap(), [element("message", ns::CLIENT, &[("id", "2")])]);
+        // The question on the lost connection is not answered any more: it is asked again.
+        sm.ask().unwrap();
+        assert_eq!(
+            sm.resumed(1).unwrap(),
+            [element("message", ns::CLIENT, &[("id", "2")]), element("r", ns::SM, &[])]
+        );
         sm.end(Some(1));
         assert_eq!(second.try_recv(), Ok(Fate::Unknown));
     }

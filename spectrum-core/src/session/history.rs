@@ -195,9 +195,11 @@ impl History {
         named.max(self.own.last(Name::Core, id.as_str(), in_chat))
     }
 
-    /// The id by which the user's clients know a message that the network names.
+    /// The id by which the user's clients know a message that the network names: its first, which clients refer to also
+    /// after corrections.
     pub(crate) fn for_client(&self, chat: &Chat, network: &MessageId) -> String {
         let own = self.by_network(chat, network).and_then(|at| self.own.get(at));
+        let own = own.map(|own| self.own.original(own));
         own.map_or_else(|| network.as_str().to_owned(), |own| own.client.to_string())
     }
 
@@ -338,6 +340,15 @@ impl OwnMessages {
         })
     }
 
+    /// The message itself, of which this may be a correction. Prints are compared first, as in [`OwnMessages::last`].
+    fn original<'a>(&'a self, own: &'a Own) -> &'a Own {
+        let print = small(own.core.as_str());
+        let mut alike = self.prints.iter().zip(&self.list).filter(|(prints, _)| prints.core == print);
+        alike
+            .find_map(|(_, first)| (first.core == own.core && first.chat == own.chat).then_some(first))
+            .unwrap_or(own)
+    }
+
     /// Changes all that the core calls so: a message and its corrections.
     fn change(&mut self, core: &MessageId, mut change: impl FnMut(&mut Own)) {
         let print = small(core.as_str());
@@ -397,6 +408,17 @@ mod tests {
         assert_eq!(history.for_network(&chat, "x1"), "c1".into());
         assert_eq!(history.for_network(&chat, "net9"), "net9".into());
         assert_eq!(history.for_client(&Chat::Contact("b".into()), &"net1".into()), "net1");
+    }
+
+    #[test]
+    fn a_corrected_message_is_called_by_its_first_id() {
+        let chat = Chat::Contact("a".into());
+        let mut history = History::default();
+        history.sent(own(1));
+        let first = history.by_core(&"c1".into()).unwrap().clone();
+        history.also_called(&first, "x2", Timestamp::from_secs(1_001));
+        assert_eq!(history.for_client(&chat, &"c1".into()), "x1");
+        assert_eq!(history.for_network(&chat, "x2"), "c1".into());
     }
 
     #[test]

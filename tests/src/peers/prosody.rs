@@ -64,7 +64,11 @@ impl Prosody {
         program("prosody")?;
         let account = Account::of("prosody")?;
         let scratch = Scratch::of("prosody", &account)?;
-        let certificates = Certificates::make(&scratch.join("tls"), &account, &[PROSODY_DOMAIN, "*.localhost"])?;
+        let certificates = Certificates::make(
+            &scratch.join("tls"),
+            &account,
+            &[PROSODY_DOMAIN, "*.localhost", NETWORK_DOMAIN],
+        )?;
         let mut prosody = Self {
             process: None,
             account,
