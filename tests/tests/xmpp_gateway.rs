@@ -51,7 +51,7 @@ async fn there(prosody: &Prosody, user: &str) -> Result<Foreign, PeerError> {
 fn relay(network: &Network) -> &Relay {
     match network {
         Network::Xmpp(_, relay) => relay,
-        Network::Ngircd(_) | Network::Inspircd(_) => panic!("another network"),
+        Network::Ngircd(_) | Network::Inspircd(_) | Network::OneOfSeveral(_) => panic!("another network"),
     }
 }
 

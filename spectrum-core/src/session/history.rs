@@ -415,8 +415,7 @@ mod tests {
         let chat = Chat::Contact("a".into());
         let mut history = History::default();
         history.sent(own(1));
-        let first = history.by_core(&"c1".into()).unwrap().clone();
-        history.also_called(&first, "x2", Timestamp::from_secs(1_001));
+        history.also_called(&own(1), "x2", Timestamp::from_secs(1_001));
         assert_eq!(history.for_client(&chat, &"c1".into()), "x1");
         assert_eq!(history.for_network(&chat, "x2"), "c1".into());
     }

@@ -305,7 +305,7 @@ fn recent(jid: &BareJid, id: &str, origin: &str, author: &str, said: &Said) -> R
 /// The id that somebody gave a message (XEP-0359).
 pub(crate) fn stanza_id(message: &Element, by: &BareJid) -> Option<String> {
     let mut ids = message.children().filter(|child| child.is("stanza-id", ns::SID));
-    let id = ids.find(|id| id.attr("by").and_then(parse).is_some_and(|jid| jid == Jid::from(by.clone())))?;
+    let id = ids.find(|id| id.attr("by").and_then(parse).is_some_and(|jid| jid.as_str() == by.as_str()))?;
     id.attr("id")
         .filter(|id| !id.is_empty() && id.len() <= 1_024)
         .map(str::to_owned)

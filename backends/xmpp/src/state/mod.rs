@@ -234,7 +234,7 @@ impl State {
         let is_from_there = match &open.to {
             Some(to) => to == from,
             // Servers of old say their own name, or the whole of ours.
-            None => self.is_account(from) || *from == Jid::from(self.full.clone()) || from.as_str() == self.me.domain().as_str(),
+            None => self.is_account(from) || from.as_str() == self.full.as_str() || from.as_str() == self.me.domain().as_str(),
         };
         if !is_from_there {
             return Vec::new();
