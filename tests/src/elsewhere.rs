@@ -8,7 +8,6 @@ use spectrum_backend_sdk::testing::{Account, Kit, User};
 use spectrum_backend_sdk::{Answer, Event, OpErrorKind, Verb};
 use spectrum_xmpp::{Encryption, FixedServer, XmppBackend, XmppOptions};
 
-use crate::Failure;
 use crate::clients::{Account as ClientAccount, Foreign, Library};
 use crate::peers::{NETWORK_DOMAIN, NETWORK_ROOMS, PeerError, Prosody};
 use crate::scene::{has_status, is_presence};

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
+use minidom::Element;
 use sha1::Digest as _;
 use spectrum_backend_sdk::model::{
     Availability, Chat, ChatState, Edit, Marker, MarkerKind, Origin, OutgoingMessage, PageRequest, Reactions, Reply, Retraction,

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use minidom::Element;
 use spectrum_backend_sdk::model::{Chat, Edit, Origin, Reactions};
 use spectrum_backend_sdk::{Answer, Event, OpErrorKind, Verb};
 use spectrum_tests::clients::Foreign;
