@@ -368,7 +368,8 @@ impl Lexer {
                     return Ok(Some(text.to_owned()));
                 }
                 (b'&', next) => {
-                    if self.carry.len() > MAX_REFERENCE_BYTES || !(is_in_reference(next) || next == b';') {
+                    let goes_on = is_in_reference(next) && self.carry.len() < MAX_REFERENCE_BYTES;
+                    if !goes_on && next != b';' {
                         return Err(malformed("a reference without an end"));
                     }
                     *input = rest;

@@ -69,6 +69,17 @@ fn a_broken_character_is_seen_at_its_next_byte_and_not_waited_for() {
     }
 }
 
+#[test]
+fn a_reference_that_is_too_long_ends_the_stream_at_the_same_byte_in_any_pieces() {
+    let broken = format!("<message><body>&{}", "a".repeat(16));
+    for (bytes, expected) in [(broken.len(), 1), (broken.len() - 1, 0)] {
+        for size in [1, 3, bytes] {
+            let events = describe(&mut client(), broken.as_bytes()[..bytes].chunks(size).map(<[u8]>::to_vec));
+            assert_eq!(events.len(), expected, "{bytes} bytes, {size} at once: {events:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_chunking_gives_equal_events(cuts in prop::collection::vec(1usize..40, 1..60), is_component: bool) {
