@@ -1,5 +1,7 @@
 //! People of another XMPP server, as the tests of the XMPP backend meet them: alice through the backend, bob with a client there.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong here is the failure of a test")]
+
 use minidom::Element;
 use spectrum_backend_sdk::model::{
     Availability, Chat, ContactDetails, IncomingMessage, JoinRoom, OutgoingMessage, Patch, Subscription,

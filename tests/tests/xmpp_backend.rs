@@ -1,6 +1,7 @@
 //! The XMPP backend, driven as the core drives it, against a real Prosody with a real client (slixmpp) of another account there.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "the tasks of a test end with its runtime")]
 
 use std::time::Duration;
 
