@@ -36,11 +36,8 @@ impl Cx<'_> {
 
     /// The address that a contact speaks with.
     pub(crate) fn speaker(&mut self, name: &LegacyName) -> Jid {
-        let bare = self.address(name);
-        match &*SPEAKS_AS {
-            Some(resource) => bare.with_resource(resource).into(),
-            None => bare.into(),
-        }
+        let node = self.names.node_of(name, self.out);
+        Jid::from_parts(Some(&node), self.config.transport.domain(), SPEAKS_AS.as_deref())
     }
 
     /// The transport's name for people, as known now.

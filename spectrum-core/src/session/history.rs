@@ -300,22 +300,16 @@ impl OwnMessages {
         self.list.remove(at)
     }
 
-    /// How many there are of a chat.
+    /// How many there are of a chat, as far as the fingerprints tell.
     fn count(&self, chat: &Chat) -> usize {
-        self.of(chat).count()
+        let print = of_chat(chat);
+        self.prints.iter().filter(|prints| prints.chat == print).count()
     }
 
     /// The oldest of a chat.
     fn first(&self, chat: &Chat) -> Option<usize> {
-        self.of(chat).next()
-    }
-
-    fn of<'a>(&'a self, chat: &'a Chat) -> impl Iterator<Item = usize> + 'a {
         let print = of_chat(chat);
-        let alike = self.prints.iter().enumerate().filter(move |(_, prints)| prints.chat == print);
-        alike
-            .map(|(at, _)| at)
-            .filter(move |at| self.list.get(*at).is_some_and(|own| own.chat == *chat))
+        self.prints.iter().position(|prints| prints.chat == print)
     }
 
     /// The newest with this name that is meant.

@@ -1,5 +1,7 @@
 //! Requests to the backend that have no outcome yet: every one of them gets one, and somebody waits for it.
 
+use std::fmt::Write as _;
+
 use crate::backend::link::LinkRequest;
 use crate::backend::{OpError, OpErrorKind, Retry, Verb};
 use crate::model::{Chat, ContactId, MessageId, RequestId};
@@ -8,6 +10,9 @@ use crate::session::roster::Wanted;
 use crate::session::{Now, Output};
 use crate::stanza::Stanza;
 use crate::tight;
+
+/// Room for an id of a message: the time takes 11 bytes, and few sessions count to a billion.
+const MESSAGE_ID_BYTES: usize = 24;
 
 /// What the outcome of a request is for.
 #[derive(Debug)]
@@ -72,7 +77,10 @@ impl Requests {
     /// The time is in it because clients take a message whose id they have seen for the same message, also after a restart.
     pub(crate) fn message_id(&mut self, now: Now) -> MessageId {
         self.last += 1;
-        MessageId::from(format!("{:x}.{}", now.wall.as_millis(), self.last))
+        let mut id = String::with_capacity(MESSAGE_ID_BYTES);
+        // Writing to a string does not fail.
+        let _ = write!(id, "{:x}.{}", now.wall.as_millis(), self.last);
+        MessageId::from(id)
     }
 
     /// What this outcome is for; `None` for one that nobody asked for.

@@ -15,11 +15,36 @@ pub(super) fn attribute(out: &mut BytesMut, value: &str) {
     escape::<true>(out, value.as_bytes());
 }
 
+/// Whether a byte stands for itself, so that nearly all of a text is passed over by one look each.
+const fn plain(attribute: bool) -> [bool; 256] {
+    let mut plain = [true; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = match byte as u8 {
+            b'<' | b'>' | b'&' | 0xef => false,
+            b'"' | b'\'' => !attribute,
+            b'\n' | b'\t' => !attribute,
+            0..=0x1f => false,
+            _ => true,
+        };
+        byte += 1;
+    }
+    plain
+}
+
+static PLAIN_IN_TEXT: [bool; 256] = plain(false);
+static PLAIN_IN_ATTRIBUTES: [bool; 256] = plain(true);
+
 fn escape<const ATTRIBUTE: bool>(out: &mut BytesMut, bytes: &[u8]) {
     out.reserve(bytes.len());
     let mut copied = 0;
     let mut at = 0;
+    let plain = if ATTRIBUTE { &PLAIN_IN_ATTRIBUTES } else { &PLAIN_IN_TEXT };
     while at < bytes.len() {
+        if plain[usize::from(bytes[at])] {
+            at += 1;
+            continue;
+        }
         let (with, len): (&[u8], usize) = match bytes[at] {
             b'<' => (b"&lt;", 1),
             b'>' => (b"&gt;", 1),
@@ -29,10 +54,6 @@ fn escape<const ATTRIBUTE: bool>(out: &mut BytesMut, bytes: &[u8]) {
             b'\'' if ATTRIBUTE => (b"&apos;", 1),
             b'\n' if ATTRIBUTE => (b"&#xa;", 1),
             b'\t' if ATTRIBUTE => (b"&#x9;", 1),
-            b'\n' | b'\t' => {
-                at += 1;
-                continue;
-            }
             0..=0x1f => (REPLACEMENT, 1),
             // U+FFFE and U+FFFF
             0xef if bytes[at + 1] == 0xbf && bytes[at + 2] >= 0xbe => (REPLACEMENT, 3),

@@ -25,7 +25,7 @@ pub const RESERVE: usize = 1_024;
 pub const HELD: usize = 4_096;
 
 /// Room that an empty queue keeps; what a burst needed above that is given back.
-const KEPT: usize = 1_024;
+const KEPT: usize = 256;
 
 const LIFE_ID: &str = "spectrum-life";
 
