@@ -34,6 +34,7 @@ impl Parts {
                 }
                 if self.prompts.prompt(cx, prompt, *what, heard) {
                     self.login.be_patient(cx.now.mono);
+                    self.tell_transport_presence(cx);
                 }
             }
             LinkInput::BackendLost { reason } => self.backend_lost(cx, &reason),

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use std::time::Duration;
+
 use crate::backend::{Certainty, OpError};
 use crate::model::{Chat, MarkerKind, MessageId, Timestamp};
 use crate::session::fingerprint::{Fingerprint, fingerprint};
@@ -31,6 +33,8 @@ pub(crate) struct History {
     last_seq: u64,
     /// Messages that the journal has to look at again.
     pub(crate) dirty: Vec<u64>,
+    /// Places of messages whose senders have just been told what became of them, and until when the journal does not learn of it.
+    pub(crate) told: Vec<(Option<Duration>, u64)>,
 }
 
 /// How far a message of the user has got, as far as the outbox does not say it better.
@@ -149,7 +153,9 @@ impl History {
 
     /// A message of the user has not been sent, or nobody knows.
     pub(crate) fn failed(&mut self, core: &MessageId, failed: &OpError) {
+        let told = &mut self.told;
         self.own.change(core, |own| {
+            told.push((None, own.seq));
             own.progress = match failed.certainty {
                 Certainty::NotSent => Progress::Failed,
                 Certainty::MaybeSent => Progress::Uncertain,

@@ -118,6 +118,23 @@ impl JournalChanges {
     }
 }
 
+/// How long a message stays in the journal as it was, after its sender was told what became of it. What is told goes through a
+/// queue and a socket, and is lost if the process dies before: then the next session tells it again.
+const TOLD: Duration = Duration::from_secs(1);
+
+/// Puts aside what senders have been told just now, and gives free what they were told long enough ago; `None` for `now`: all.
+pub(crate) fn release_told(history: &mut History, now: Option<Duration>) {
+    let History { told, dirty, .. } = history;
+    told.retain_mut(|(until, seq)| {
+        let until = *until.get_or_insert(now.unwrap_or_default() + TOLD);
+        let stays = now.is_some_and(|now| now < until);
+        if !stays {
+            dirty.push(*seq);
+        }
+        stays
+    });
+}
+
 /// What has changed in the outbox and the history since this was last asked; `None` if nothing has.
 pub(crate) fn changes(outbox: &mut Outbox, history: &mut History) -> Option<Box<JournalChanges>> {
     if outbox.dirty.is_empty() && history.dirty.is_empty() {
@@ -125,8 +142,12 @@ pub(crate) fn changes(outbox: &mut Outbox, history: &mut History) -> Option<Box<
     }
     let mut dirty = std::mem::take(&mut outbox.dirty);
     dirty.append(&mut history.dirty);
+    dirty.retain(|seq| history.told.iter().all(|(_, told)| told != seq));
     dirty.sort_unstable();
     dirty.dedup();
+    if dirty.is_empty() {
+        return None;
+    }
     let mut changes = Box::new(JournalChanges::default());
     for seq in dirty {
         let record = outbox.record(seq).or_else(|| history.by_seq(seq).and_then(known));

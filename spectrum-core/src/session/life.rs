@@ -139,7 +139,13 @@ impl Parts {
         self.tell_transport_presence(cx);
     }
 
-    fn tell_transport_presence(&self, cx: &mut Cx<'_>) {
+    /// The person has answered a question of the login: it goes on.
+    pub(crate) fn question_answered(&mut self, cx: &mut Cx<'_>) {
+        self.login.be_prompt(cx.now.mono, cx.config.login_timeout);
+        self.tell_transport_presence(cx);
+    }
+
+    pub(crate) fn tell_transport_presence(&self, cx: &mut Cx<'_>) {
         if self.resources.any_available() {
             let presence = self.transport_presence(cx);
             cx.tell(UserOut::TransportPresence { to: None, presence });
@@ -419,6 +425,7 @@ impl Parts {
             cx.out.retain(|output| !matches!(output, Output::Store(_)));
             cx.outbox.dirty.clear();
             cx.history.dirty.clear();
+            cx.history.told.clear();
         }
         // Who is online when the instance ends is asked for at its next start.
         if reason != CloseReason::Ended && self.login.marked_online {

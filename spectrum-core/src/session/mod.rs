@@ -229,7 +229,7 @@ impl Session {
             Input::Attend(attended) => parts.attend(cx, attended),
             Input::Answer(prompt, answers) => {
                 if parts.prompts.answered_elsewhere(cx, prompt, answers) {
-                    parts.login.be_prompt(cx.now.mono, cx.config.login_timeout);
+                    parts.question_answered(cx);
                 }
             }
             Input::Setting { name, value } => parts.login.set_setting(name, value),
@@ -243,6 +243,9 @@ impl Session {
         parts.watch_linger(cx, alive);
         self.online = cx.online;
         self.expires = journal::expiry(cx);
+        // A session that is over tells its journal everything: it gets no other chance.
+        let over = parts.login.state == State::Over;
+        journal::release_told(&mut self.history, (!over).then_some(now.mono));
         if self.config.durable {
             // First of all: what is asked of the network comes after it.
             if let Some(changes) = journal::changes(&mut self.outbox, &mut self.history) {
@@ -267,6 +270,7 @@ impl Session {
             .into_iter()
             .chain(messages)
             .chain(self.expires)
+            .chain(self.history.told.first().and_then(|(until, _)| *until))
             .chain(parts.rooms.next_deadline())
             .min()
     }

@@ -233,7 +233,7 @@ impl Parts {
             return;
         }
         match self.prompts.answered(cx, body(&message).unwrap_or_default()) {
-            Some(true) => self.login.be_prompt(cx.now.mono, cx.config.login_timeout),
+            Some(true) => self.question_answered(cx),
             Some(false) => self.login.be_patient(cx.now.mono),
             None if cx.config.face.answers_chat => cx.out.push(Output::Said(message)),
             None => {
@@ -288,6 +288,7 @@ impl Parts {
         };
         match self.login.state {
             State::Online(_) => Presence::ONLINE,
+            State::LoggingIn(_) if self.prompts.is_open() => on_the_way(format!("{} waits for your answer", cx.info.name)),
             State::New | State::Loading | State::Idle | State::Assigning | State::LoggingIn(_) => {
                 on_the_way(format!("Connecting to {}", cx.info.name))
             }

@@ -27,6 +27,11 @@ impl Prompts {
         self.attended
     }
 
+    /// Whether the login waits for the person.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The login asks something or has something to show; true if it has to wait for the person. `heard`: somebody can see it.
     pub(crate) fn prompt(&mut self, cx: &mut Cx<'_>, id: PromptId, what: LoginPrompt, heard: bool) -> bool {
         let form = match what {

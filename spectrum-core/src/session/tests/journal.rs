@@ -1,7 +1,7 @@
 //! What survives the process: messages on their way, their order and certainty, and the ids of those that are out.
 
 use super::*;
-use crate::backend::{Answer, OpError};
+use crate::backend::{Answer, OpError, OpErrorKind};
 use crate::model::{Chat, Edit, Sent};
 
 /// A store for one user: what the session journals is what the next one finds.
@@ -136,6 +136,8 @@ fn what_may_have_been_sent_is_answered_as_uncertain_and_never_sent_again() {
         "{told:?}"
     );
     assert_eq!(bodies(out), [""; 0]);
+    desk.pass(Duration::from_secs(1));
+    disk.take(&mut desk);
     assert!(disk.0.values().all(|kept| kept.content.is_none()));
 
     let mut desk = disk.restarted(info_without(&[Capability::IdempotentSend]), 120);
@@ -182,6 +184,8 @@ fn what_has_waited_for_a_day_is_told_in_words_if_the_client_is_not_there() {
         said.contains("from='net.example'") && said.contains("to='romeo@example.org'") && said.contains("art thou not Romeo?"),
         "{said}"
     );
+    desk.pass(Duration::from_secs(1));
+    disk.take(&mut desk);
     assert!(disk.0.is_empty());
 }
 
@@ -354,4 +358,50 @@ fn another_text_under_an_id_from_before_the_restart_is_another_message() {
         ["something else"],
         "and what is repeated is not"
     );
+}
+
+/// The answer goes through a queue and a socket; the process may die before it is out.
+#[test]
+fn what_a_sender_has_just_been_told_is_told_again_after_a_crash_and_not_after_a_second() {
+    for (failed, after) in [
+        (OpError::maybe_sent("gone"), JournalStage::Known),
+        (OpError::new(OpErrorKind::NotAllowed, "no"), JournalStage::Waits),
+    ] {
+        let mut disk = Disk::default();
+        let mut desk = online();
+        say(&mut desk, "juliet", "m1");
+        disk.take(&mut desk);
+        desk.outcome(RequestId(2), Err(failed));
+        let out = lines(&disk.take(&mut desk));
+        assert!(out.iter().any(|line| line.contains("type='error'")), "{out:?}");
+
+        let next = disk.restarted(info_without(&[Capability::IdempotentSend]), 0);
+        let again = lines(&next.out);
+        assert_eq!(
+            again.iter().filter(|line| line.contains("type='error'")).count(),
+            1,
+            "{again:?}"
+        );
+
+        desk.pass(Duration::from_millis(999));
+        assert_eq!(lines(&disk.take(&mut desk)), [""; 0], "not yet");
+        assert!(disk.0.values().all(|kept| kept.content.is_some()), "{:?}", disk.0);
+        desk.pass(Duration::from_millis(1));
+        disk.take(&mut desk);
+        match after {
+            JournalStage::Known => assert!(disk.0.values().all(|kept| kept.stage == JournalStage::Known)),
+            JournalStage::Waits | JournalStage::HandedOver => assert!(disk.0.is_empty(), "{:?}", disk.0),
+        }
+    }
+}
+
+#[test]
+fn a_session_that_ends_leaves_nothing_to_tell_again() {
+    let mut disk = Disk::default();
+    let mut desk = online();
+    say(&mut desk, "juliet", "m1");
+    desk.outcome(RequestId(2), Err(OpError::maybe_sent("gone")));
+    desk.input(Input::End("Bye".to_owned()));
+    disk.take(&mut desk);
+    assert!(disk.0.values().all(|kept| kept.stage == JournalStage::Known), "{:?}", disk.0);
 }

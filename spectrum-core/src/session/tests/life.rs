@@ -470,7 +470,13 @@ fn a_question_of_the_login_is_asked_in_a_chat_with_the_transport() {
     desk.user("<message to='net.example' type='chat'><body>perhaps</body></message>");
     assert_eq!(desk.stanzas().len(), 1);
     desk.user("<message to='net.example' type='chat'><body>yes</body></message>");
-    assert_eq!(desk.lines(), ["prompt 7 Some([\"code=123456\", \"trust=true\"])"]);
+    assert_eq!(
+        desk.lines(),
+        [
+            "prompt 7 Some([\"code=123456\", \"trust=true\"])",
+            "transport all Offline Connecting to Net"
+        ]
+    );
 }
 
 #[test]
@@ -615,12 +621,17 @@ fn a_question_goes_to_the_chat_when_nobody_attends_any_more() {
     desk.input(Input::Loaded(Some(Box::new(account()))));
     desk.input(Input::Assigned(Arc::clone(&desk.info)));
     desk.input(Input::Attend(true));
-    prompted(&mut desk);
     desk.out.clear();
+    prompted(&mut desk);
+    let shown = desk.lines().pop();
+    assert_eq!(shown.as_deref(), Some("transport all Offline Net waits for your answer"));
     desk.input(Input::Attend(false));
     assert_eq!(desk.stanzas().len(), 1);
     desk.user("<message to='net.example' type='chat'><body>12</body></message>");
-    assert_eq!(desk.lines(), ["prompt 7 Some([\"code=12\"])"]);
+    assert_eq!(
+        desk.lines(),
+        ["prompt 7 Some([\"code=12\"])", "transport all Offline Connecting to Net"]
+    );
 }
 
 #[test]
