@@ -64,8 +64,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the user.
     async fn archive(&self, user: &UserKey, room: &str, what: ArchiveRequest) -> Result<ArchiveAnswer, String>;
-    /// Keeps a change. Returns once it is committed; what cannot be kept is logged there.
-    async fn save(&self, user: &UserKey, change: StoreRequest);
+    /// Keeps changes, in their order, and with one commit where the store can do that. Returns once they are committed; what
+    /// cannot be kept is logged there.
+    async fn save(&self, user: &UserKey, changes: Vec<StoreRequest>);
     /// Keeps messages on their way. Returns once that is committed if it is urgent, else once it is queued.
     ///
     /// # Errors
@@ -107,7 +108,7 @@ impl SessionStore for NoStore {
         Ok(ArchiveAnswer::Page(ArchivePage::default()))
     }
 
-    async fn save(&self, _user: &UserKey, _change: StoreRequest) {}
+    async fn save(&self, _user: &UserKey, _changes: Vec<StoreRequest>) {}
 
     async fn journal(&self, _user: &UserKey, _changes: &JournalChanges) -> Result<(), String> {
         Ok(())
@@ -195,10 +196,15 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// crash that their fate is uncertain.
 const UNSETTLED: usize = 4_096;
 
+/// Changes that are kept with one commit; of more, so many at a time.
+const SAVED_AT_ONCE: usize = 1_024;
+
 /// What the store has to do before the session goes on.
 enum Change {
-    /// What the session wants of it.
-    Store(StoreRequest),
+    /// What the session wants to know.
+    Ask(StoreRequest),
+    /// What the session wants kept: all that it wanted in a row, for a user in 200 rooms is one user to the database.
+    Save(Vec<StoreRequest>),
     /// To write the journal.
     Journal,
 }
@@ -424,7 +430,8 @@ impl SessionTask {
                 Output::Link(request) if self.holds_back() => self.after_commit.push(request),
                 Output::Link(request) => self.send(room, request),
                 Output::Committed(event) => self.to_acknowledge.push(event),
-                Output::Store(request) => return Some(Change::Store(request)),
+                Output::Store(request) if is_question(&request) => return Some(Change::Ask(request)),
+                Output::Store(request) => return Some(Change::Save(self.saves(room, request))),
                 Output::Authenticated { ticket, result } => {
                     // The stanzas said before it belong before it.
                     self.flush(room);
@@ -446,6 +453,24 @@ impl SessionTask {
         None
     }
 
+    /// A change, and those that follow it. What the user is to see of them in between goes out after all of them, as it would
+    /// have done anyway.
+    fn saves(&mut self, room: &mut Room, first: StoreRequest) -> Vec<StoreRequest> {
+        let mut saves = vec![first];
+        while saves.len() < SAVED_AT_ONCE {
+            match room.outputs.pop_front() {
+                Some(Output::Store(request)) if !is_question(&request) => saves.push(request),
+                Some(Output::User(out)) => self.say(room, out),
+                Some(other) => {
+                    room.outputs.push_front(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        saves
+    }
+
     async fn keep(&mut self, room: &mut Room, change: Change) {
         let store = &self.around.store;
         match change {
@@ -458,14 +483,7 @@ impl SessionTask {
                 };
                 self.committed(room, changes, kept);
             }
-            Change::Store(StoreRequest::Load) => {
-                let answer = match store.load(&self.user).await {
-                    Ok(account) => Input::Loaded(account.map(Box::new)),
-                    Err(error) => Input::StoreFailed(error),
-                };
-                room.own.push_back(answer);
-            }
-            Change::Store(StoreRequest::AskArchive {
+            Change::Ask(StoreRequest::AskArchive {
                 request,
                 room: asked,
                 what,
@@ -473,7 +491,14 @@ impl SessionTask {
                 let answer = store.archive(&self.user, &asked, what).await;
                 room.own.push_back(Input::Archive { request, answer });
             }
-            Change::Store(request) => store.save(&self.user, request).await,
+            Change::Ask(_) => {
+                let answer = match store.load(&self.user).await {
+                    Ok(account) => Input::Loaded(account.map(Box::new)),
+                    Err(error) => Input::StoreFailed(error),
+                };
+                room.own.push_back(answer);
+            }
+            Change::Save(requests) => store.save(&self.user, requests).await,
         }
     }
 
@@ -596,6 +621,11 @@ impl SessionTask {
             }
         }
     }
+}
+
+/// Whether the session waits for an answer.
+fn is_question(request: &StoreRequest) -> bool {
+    matches!(request, StoreRequest::Load | StoreRequest::AskArchive { .. })
 }
 
 /// Waits for the moment, for ever if there is none.

@@ -5,10 +5,11 @@ mod archive;
 use std::sync::Arc;
 
 use crate::model::{AvatarHash, ContactId, FormAnswers, Secret, Subscription, Timestamp, UserKey};
-use crate::session::JournalStage;
+use crate::session::{JournalStage, StoreRequest};
+use crate::session_task::SessionStore as _;
 use crate::store::{
-    ContactRecord, MessageChanges, MessageRecord, NameRecord, NewRegistration, RegistrationSummary, RoomRecord, RosterEntry,
-    RosterState, Store, StoreError,
+    ContactRecord, GuestSessions, MessageChanges, MessageRecord, NameRecord, NewRegistration, RegistrationSummary, RoomRecord,
+    RosterEntry, RosterState, Store, StoreError, StoreOptions,
 };
 
 /// Runs every case, each on an empty store that `open` makes.
@@ -33,11 +34,21 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     archive::belongs_to_one_user_and_one_room(&*open().await).await;
     archive::room_secret_stays(&*open().await).await;
     messages_are_kept_changed_forgotten(&*open().await).await;
+    messages_before_a_removal_go_and_those_after_it_stay(&*open().await).await;
     messages_without_a_fate_are_listed_by_age(&*open().await).await;
     users_do_not_see_each_other(&*open().await).await;
     odd_text_comes_back_or_is_refused(&*open().await).await;
     many_writers_at_once_lose_nothing(open().await).await;
+    changes_of_a_session_are_kept_in_their_order(open().await).await;
     closed_store_refuses(&*open().await).await;
+}
+
+/// Databases as every earlier version left them, each made where `fresh` says.
+///
+/// # Panics
+/// Where something of them is lost.
+pub async fn past_versions(fresh: impl AsyncFn(i64) -> StoreOptions) {
+    super::sql::past::run(fresh).await;
 }
 
 const ROMEO: &str = "romeo@montague.example";
@@ -335,6 +346,40 @@ async fn messages_are_kept_changed_forgotten(store: &dyn Store) {
     ok(store.remove_user(&romeo).await);
     assert_eq!(ok(store.load_messages(&romeo).await), []);
     assert_eq!(ok(store.load_messages(&juliet).await), [first]);
+}
+
+/// All of it may be in one batch of the writer.
+async fn messages_before_a_removal_go_and_those_after_it_stay(store: &dyn Store) {
+    let romeo = UserKey::from(ROMEO);
+    let put = |seq| MessageChanges {
+        put: vec![message(seq, JournalStage::Waits, "a")],
+        removed: Vec::new(),
+    };
+    let (first, removed, registered, second) = futures_util::future::join4(
+        store.save_messages(&romeo, put(1)),
+        store.remove_user(&romeo),
+        store.save_registration(&romeo, account("r", "p"), at(1)),
+        store.save_messages(&romeo, put(2)),
+    )
+    .await;
+    ok(ok(first).done().await);
+    ok(removed);
+    ok(registered);
+    ok(ok(second).done().await);
+    assert_eq!(ok(store.load_messages(&romeo).await), [message(2, JournalStage::Waits, "a")]);
+}
+
+/// More than the writer takes at once.
+async fn changes_of_a_session_are_kept_in_their_order(store: Arc<dyn Store>) {
+    let user = UserKey::from(ROMEO);
+    let setting = |number: u32| StoreRequest::SaveSetting {
+        name: "encoding".to_owned(),
+        value: number.to_string(),
+    };
+    let sessions = GuestSessions::new(Arc::clone(&store));
+    sessions.save(&user, (0..2_000).map(setting).collect()).await;
+    let kept = ok(store.load_preferences(&user).await);
+    assert_eq!(kept.get("encoding").map(String::as_str), Some("1999"));
 }
 
 async fn messages_without_a_fate_are_listed_by_age(store: &dyn Store) {

@@ -26,6 +26,7 @@ use crate::model::{ContactId, RoomId, Timestamp, UserKey};
 use crate::session::archive::{ArchiveAnswer, ArchiveChange, ArchiveRequest};
 
 pub use error::StoreError;
+pub(crate) use journal::decode;
 pub use journal::{Commit, MessageChanges, MessageRecord};
 pub use memory::MemoryStore;
 pub use record::{

@@ -317,6 +317,12 @@ impl KeyFile {
             .mode(0o600)
             .open(&new)
             .map_err(failed)?;
+        // Root may rotate the key of an instance that runs as somebody else.
+        if let Ok(old) = fs::metadata(&self.path)
+            && fs::metadata(&new).is_ok_and(|made| made.uid() != old.uid() || made.gid() != old.gid())
+        {
+            std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid())).map_err(failed)?;
+        }
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(failed)?;

@@ -1,10 +1,14 @@
 //! The store as sessions see it: everything of a user at once, changes one by one. Owns nothing but a handle of the store.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use futures_util::future::{MaybeDone, maybe_done};
 use jid::{NodePart, ResourcePart};
 use tracing::error;
 
@@ -86,8 +90,8 @@ impl SessionStore for RegisteredSessions {
         self.kept.archive(user, room, what).await
     }
 
-    async fn save(&self, user: &UserKey, change: StoreRequest) {
-        self.kept.save(user, change).await;
+    async fn save(&self, user: &UserKey, changes: Vec<StoreRequest>) {
+        self.kept.save(user, changes.into_iter()).await;
     }
 
     async fn journal(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), String> {
@@ -122,17 +126,17 @@ impl SessionStore for GuestSessions {
         self.kept.archive(user, room, what).await
     }
 
-    async fn save(&self, user: &UserKey, change: StoreRequest) {
-        let change = match change {
+    async fn save(&self, user: &UserKey, changes: Vec<StoreRequest>) {
+        let kept = changes.into_iter().filter_map(|change| match change {
             // Without its password it could not be joined again: that is left to the client.
             StoreRequest::SaveRoom(StoredRoom {
                 id, password: Some(_), ..
-            }) => StoreRequest::RemoveRoom(id),
+            }) => Some(StoreRequest::RemoveRoom(id)),
             // Nobody is asked for at the next start.
-            StoreRequest::SetOnline(_) => return,
-            change => change,
-        };
-        self.kept.save(user, change).await;
+            StoreRequest::SetOnline(_) => None,
+            change => Some(change),
+        });
+        self.kept.save(user, kept).await;
     }
 
     async fn journal(&self, user: &UserKey, changes: &JournalChanges) -> Result<(), String> {
@@ -186,8 +190,13 @@ impl Kept {
         self.store.ask_archive(user, room, &what).await.map_err(unreadable)
     }
 
-    async fn save(&self, user: &UserKey, change: StoreRequest) {
-        if let Err(failed) = self.change(user, change).await {
+    /// All are put into the queue of the writer before the first is waited for, in their order: it writes what it finds there
+    /// with one commit.
+    async fn save(&self, user: &UserKey, changes: impl Iterator<Item = StoreRequest> + Send) {
+        let changes: Vec<_> = changes
+            .map(|change| maybe_done(Box::pin(self.change(user, change))))
+            .collect();
+        for failed in in_order(changes).await.into_iter().filter_map(Result::err) {
             error!(
                 error = &failed as &dyn std::error::Error,
                 "Could not keep a change of a user."
@@ -231,6 +240,23 @@ impl Kept {
             StoreRequest::SaveSetting { name, value } => self.store.save_preference(user, &name, Some(&value)).await,
         }
     }
+}
+
+/// Waits for all, and asks every time in the order in which they stand: none gets past one before it. (`join_all` asks many in the
+/// order in which they woke up.)
+async fn in_order<F: Future + Unpin>(mut all: Vec<MaybeDone<F>>) -> Vec<F::Output>
+where
+    F::Output: Unpin,
+{
+    poll_fn(|cx| {
+        let mut pending = false;
+        for one in &mut all {
+            pending |= Pin::new(one).poll(cx).is_pending();
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    all.iter_mut().filter_map(|one| Pin::new(one).take_output()).collect()
 }
 
 /// Logs why what is kept could not be read, and gives what the user is told.
@@ -346,7 +372,7 @@ mod tests {
                 value: "0".to_owned(),
             },
         ] {
-            sessions.save(&user, change).await;
+            sessions.save(&user, vec![change]).await;
         }
         let account = sessions.load(&user).await.unwrap().unwrap();
         assert_eq!((account.name, account.password), (Some("Romeo".into()), Some("p".into())));
@@ -362,12 +388,12 @@ mod tests {
     async fn a_contact_removed_without_a_session_is_found_by_its_localpart_and_not_in_the_next_login() {
         let (store, sessions, user) = registered().await;
         let nurse = StoredContact::from(ContactRecord::new("Nurse"));
-        sessions.save(&user, StoreRequest::SaveContact(nurse)).await;
+        sessions.save(&user, vec![StoreRequest::SaveContact(nurse)]).await;
         let name = StoredName {
             localpart: "nurse-2".to_owned(),
             name: LegacyName::from("nurse"),
         };
-        sessions.save(&user, StoreRequest::SaveName(name)).await;
+        sessions.save(&user, vec![StoreRequest::SaveName(name)]).await;
         let info = BackendInfo::new("Net", "net");
         let node = |text: &str| NodePart::new(text).unwrap().into_owned();
         assert!(!sessions.forget_contact(&user, &node("juliet"), &info).await.unwrap());
@@ -378,10 +404,10 @@ mod tests {
     #[tokio::test]
     async fn going_online_is_a_login() {
         let (store, sessions, user) = registered().await;
-        sessions.save(&user, StoreRequest::SetOnline(true)).await;
+        sessions.save(&user, vec![StoreRequest::SetOnline(true)]).await;
         let kept = store.load_registration(&user).await.unwrap().unwrap();
         assert!(kept.online && kept.last_login.is_some());
-        sessions.save(&user, StoreRequest::SetOnline(false)).await;
+        sessions.save(&user, vec![StoreRequest::SetOnline(false)]).await;
         assert!(store.list_online().await.unwrap().is_empty());
     }
 
@@ -394,13 +420,13 @@ mod tests {
             password: None,
             viewers: vec![ResourcePart::new("orchard").unwrap().into_owned()],
         };
-        sessions.save(&user, StoreRequest::SetOnline(true)).await;
-        sessions.save(&user, StoreRequest::SaveRoom(room.clone())).await;
+        sessions.save(&user, vec![StoreRequest::SetOnline(true)]).await;
+        sessions.save(&user, vec![StoreRequest::SaveRoom(room.clone())]).await;
         assert_eq!(
             sessions.load(&user).await.unwrap().unwrap().rooms,
             std::slice::from_ref(&room)
         );
-        sessions.save(&user, StoreRequest::SetOnline(false)).await;
+        sessions.save(&user, vec![StoreRequest::SetOnline(false)]).await;
         let left = sessions.load(&user).await.unwrap().unwrap().rooms;
         assert_eq!(
             left,
@@ -437,7 +463,7 @@ mod tests {
             }),
             StoreRequest::SaveRoom(locked),
         ] {
-            sessions.save(&user, change).await;
+            sessions.save(&user, vec![change]).await;
         }
         let account = sessions.load(&user).await.unwrap().unwrap();
         assert_eq!((account.name, account.password), (None, None));

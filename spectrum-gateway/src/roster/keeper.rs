@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use jid::{BareJid, Jid, NodePart};
 use spectrum_core::model::UserKey;
 use spectrum_core::stanza::Stanza;
-use spectrum_core::store::{RosterEntry, RosterState, Store};
+use spectrum_core::store::{RosterEntry, RosterState, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -413,6 +414,24 @@ impl RosterKeeper {
         });
     }
 
+    async fn save_entries(&self, user: UserKey, entries: BTreeMap<String, Option<RosterState>>) -> Result<(), StoreError> {
+        let (held, gone): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(_, state)| state.is_some());
+        let held: Vec<_> = held
+            .into_iter()
+            .filter_map(|(jid, state)| Some(RosterEntry { jid, state: state? }))
+            .collect();
+        let saved = async {
+            if held.is_empty() {
+                Ok(())
+            } else {
+                self.store.save_roster(&user, held).await
+            }
+        };
+        let removed = join_all(gone.iter().map(|(jid, _)| self.store.remove_roster_entry(&user, jid)));
+        let (saved, removed) = join(saved, removed).await;
+        saved.and(removed.into_iter().find_map(Result::err).map_or(Ok(()), Err))
+    }
+
     async fn save(&self) {
         let (saves, domains) = {
             let mut state = self.state();
@@ -425,22 +444,13 @@ impl RosterKeeper {
                 .collect();
             (std::mem::take(&mut state.saves), domains)
         };
-        for (user, entries) in saves {
-            let (held, gone): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(_, state)| state.is_some());
-            let held = held
-                .into_iter()
-                .filter_map(|(jid, state)| Some(RosterEntry { jid, state: state? }))
-                .collect();
-            let mut result = self.store.save_roster(&user, held).await;
-            for (jid, _) in gone {
-                result = result.and(self.store.remove_roster_entry(&user, &jid).await.map(drop));
-            }
-            if let Err(failed) = result {
-                warn!(
-                    error = &failed as &dyn std::error::Error,
-                    "Could not keep what is known of a roster."
-                );
-            }
+        // All are in the queue of the writer before the first is waited for: many users at once are one commit.
+        let saving = saves.into_iter().map(|(user, entries)| self.save_entries(user, entries));
+        for failed in join_all(saving).await.into_iter().filter_map(Result::err) {
+            warn!(
+                error = &failed as &dyn std::error::Error,
+                "Could not keep what is known of a roster."
+            );
         }
         for (domain, grants) in domains {
             let text = grants.and_then(|grants| serde_json::to_string(&grants).ok());

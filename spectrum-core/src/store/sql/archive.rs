@@ -100,6 +100,21 @@ impl Default for Bounds {
     }
 }
 
+/// Binds whose archive it is and what a page lies between: the first eight values of every statement that reads pages.
+macro_rules! within {
+    ($query:expr, $archive:expr, $bounds:expr) => {
+        $query
+            .bind($archive.user.as_str())
+            .bind($archive.room)
+            .bind($bounds.start)
+            .bind($bounds.end)
+            .bind($bounds.after.0)
+            .bind($bounds.after.1)
+            .bind($bounds.before.0)
+            .bind($bounds.before.1)
+    };
+}
+
 impl Archive<'_> {
     async fn page(&self, query: &ArchiveQuery) -> Result<ArchiveAnswer, sqlx::Error> {
         let mut bounds = Bounds::default();
@@ -159,15 +174,7 @@ impl Archive<'_> {
     /// Oldest first, also where the newest are wanted.
     async fn lines(&self, bounds: &Bounds, newest: bool, limit: i64) -> Result<Vec<ArchivedLine>, sqlx::Error> {
         let statement = if newest { sql::ARCHIVE_NEWEST } else { sql::ARCHIVE_OLDEST };
-        let rows: Vec<Row> = on!(self.pool, pool => sqlx::query_as(statement)
-            .bind(self.user.as_str())
-            .bind(self.room)
-            .bind(bounds.start)
-            .bind(bounds.end)
-            .bind(bounds.after.0)
-            .bind(bounds.after.1)
-            .bind(bounds.before.0)
-            .bind(bounds.before.1)
+        let rows: Vec<Row> = on!(self.pool, pool => within!(sqlx::query_as(statement), self, bounds)
             .bind(limit)
             .fetch_all(pool)
             .await)?;
@@ -179,15 +186,7 @@ impl Archive<'_> {
     }
 
     async fn count(&self, bounds: &Bounds) -> Result<u64, sqlx::Error> {
-        let count: i64 = on!(self.pool, pool => sqlx::query_scalar(sql::COUNT_ARCHIVE)
-            .bind(self.user.as_str())
-            .bind(self.room)
-            .bind(bounds.start)
-            .bind(bounds.end)
-            .bind(bounds.after.0)
-            .bind(bounds.after.1)
-            .bind(bounds.before.0)
-            .bind(bounds.before.1)
+        let count: i64 = on!(self.pool, pool => within!(sqlx::query_scalar(sql::COUNT_ARCHIVE), self, bounds)
             .fetch_one(pool)
             .await)?;
         Ok(u64::try_from(count).unwrap_or_default())

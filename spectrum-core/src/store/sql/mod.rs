@@ -2,6 +2,7 @@
 
 mod archive;
 mod open;
+pub(crate) mod past;
 mod schema;
 mod secret;
 mod statement;

@@ -49,6 +49,17 @@ async fn tamper(directory: &Path, statement: &'static str) {
 }
 
 #[tokio::test]
+async fn databases_of_every_earlier_version_are_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    conformance::past_versions(async |version| StoreOptions {
+        url: format!("sqlite://{}", directory.path().join(format!("{version}.db")).display()),
+        key_file: directory.path().join(format!("{version}.key")),
+        ..options(directory.path())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn sqlite_store_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let next = AtomicU32::new(0);

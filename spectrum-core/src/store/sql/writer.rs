@@ -191,17 +191,21 @@ async fn attempt(inner: &Inner, batch: &[Job]) -> Result<Vec<Result<bool, StoreE
     let failed = |error| from_sqlx(error, &inner.place);
     let mut tx = Tx::begin(&inner.write).await.map_err(failed)?;
     let mut outcomes = Vec::with_capacity(batch.len());
-    if let Err(error) = messages::save(&mut tx, batch.iter().map(|job| &job.write)).await {
-        let _broken = tx.rollback().await;
-        return Err(failed(error));
-    }
-    for job in batch {
-        match execute(inner, &mut tx, &job.write).await {
-            Ok(outcome) => outcomes.push(outcome),
-            Err(error) => {
-                // If the rollback fails too, the connection is broken and the database rolls back by itself.
-                let _broken = tx.rollback().await;
-                return Err(error);
+    // What is said about messages is written at once, but not past the removal of a user: rows of someone who is gone would
+    // stay, and those of someone who came back would go.
+    for jobs in batch.split_inclusive(|job| matches!(job.write, Write::RemoveUser(_))) {
+        if let Err(error) = messages::save(&mut tx, jobs.iter().map(|job| &job.write)).await {
+            let _broken = tx.rollback().await;
+            return Err(failed(error));
+        }
+        for job in jobs {
+            match execute(inner, &mut tx, &job.write).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => {
+                    // If the rollback fails too, the connection is broken and the database rolls back by itself.
+                    let _broken = tx.rollback().await;
+                    return Err(error);
+                }
             }
         }
     }
