@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid, ResourcePart};
+use spectrum_core::admin::OutageNote;
 use spectrum_core::backend::{LoginError, LoginErrorKind};
 use spectrum_core::config::Config;
 use spectrum_core::face::{Face, FaceTraits, Read, RosterChange, RosterChangeKind, To, UserIn, UserOut, UserView};
@@ -15,6 +16,7 @@ use xmpp_parsers::presence::{Presence, Show, Type as PresenceType};
 use xmpp_parsers::roster::{Ask, Group, Item, Roster, Subscription};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use crate::clock;
 use crate::naming::Naming;
 use crate::privilege;
 
@@ -23,16 +25,18 @@ pub struct GatewayFace {
     config: Arc<Config>,
     transport: Jid,
     naming: Naming,
+    outage: Arc<OutageNote>,
 }
 
 impl GatewayFace {
     /// For the instance of this configuration.
-    pub fn new(config: Arc<Config>, naming: Naming) -> Self {
+    pub fn new(config: Arc<Config>, naming: Naming, outage: Arc<OutageNote>) -> Self {
         let transport = config.jid.clone().into();
         Self {
             config,
             transport,
             naming,
+            outage,
         }
     }
 
@@ -131,7 +135,14 @@ impl Face for GatewayFace {
                 message.from = Some(self.transport.clone());
                 stanzas.push(message.into());
             }
-            UserOut::TransportPresence { to, presence } => {
+            UserOut::TransportPresence { to, mut presence } => {
+                if let Some(outage) = self.outage.current() {
+                    let words = outage.words(clock::now());
+                    presence.text = Some(match presence.text {
+                        Some(text) => format!("{text}. {words}"),
+                        None => words,
+                    });
+                }
                 stanzas.push(spell(self.presence(view, PresenceType::None, to.as_ref()), presence).into());
             }
             UserOut::OwnMessage(message) => stanzas.push(privilege::forwarded(&self.transport, view.jid, message)),

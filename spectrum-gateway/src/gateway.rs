@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jid::{BareJid, Jid};
-use spectrum_core::admin::{Control, ControlError, NewRegistration, UserStatus};
+use spectrum_core::admin::{self, Control, ControlError, NewRegistration, Outage, OutageNote, UserStatus};
 use spectrum_core::assembly::{gateway_linger, session_seed};
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::dialogue;
@@ -16,15 +16,16 @@ use spectrum_core::main_process::MainProcess;
 use spectrum_core::model::{Secret, UserKey};
 use spectrum_core::router::{Router, RouterParts};
 use spectrum_core::service::{Prompt, Services};
-use spectrum_core::session::Input;
+use spectrum_core::session::{Input, RecentMessage};
 use spectrum_core::session_task::Outlet;
-use spectrum_core::store::{self, RegisteredSessions, RegistrationSummary, Store};
+use spectrum_core::store::{self, RegisteredSessions, RegistrationSummary, Store, StoreError};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
 use tracing::{error, info, info_span};
 use xmpp_parsers::message::{Lang, Message, MessageType};
 use xmpp_parsers::ns;
 
+use crate::clock;
 use crate::desk::{Desk, DeskParts};
 use crate::dispatch::Dispatch;
 use crate::face::GatewayFace;
@@ -70,6 +71,7 @@ pub struct Gateway {
     outbox: Arc<Outbox>,
     desk: Desk,
     link: Arc<Link>,
+    outage: Arc<OutageNote>,
 }
 
 impl Gateway {
@@ -99,7 +101,8 @@ impl Gateway {
             Arc::clone(&outbox),
             Arc::clone(&store),
         ));
-        let face = Arc::new(GatewayFace::new(Arc::clone(&config), naming.clone()));
+        let outage = Arc::new(OutageNote::open(config.identity.outage_file.as_deref()));
+        let face = Arc::new(GatewayFace::new(Arc::clone(&config), naming.clone(), Arc::clone(&outage)));
         let seed = session_seed(&config, &*main, face.traits(), gateway_linger(&config));
         let outlet = Arc::new(GatewayOutlet::new(Arc::clone(&outbox), Arc::clone(&keeper)));
         let router = Router::new(RouterParts {
@@ -130,7 +133,7 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             tasks: tasks.clone(),
         });
-        outlet.set_desk(desk.clone());
+        outlet.set_desk(&desk);
         let started = Instant::now();
         let prober = Prober {
             transport: config.jid.clone(),
@@ -154,7 +157,8 @@ impl Gateway {
             store: Arc::clone(&store),
             services: Services::new()
                 .with(Prompt)
-                .announcing(&[ns::REGISTER, dialogue::command::COMMANDS, ns::DATA_FORMS]),
+                .announcing(&[ns::REGISTER, dialogue::command::COMMANDS, ns::DATA_FORMS])
+                .telling_outages_at(&config.identity.outage_addresses),
             prober,
             tasks: tasks.clone(),
             started,
@@ -187,6 +191,7 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             desk,
             link,
+            outage,
         })
     }
 
@@ -312,6 +317,30 @@ impl Control for Gateway {
             last_login: registration.last_login,
             online: registration.online,
         }))
+    }
+
+    async fn recent(&self, user: &UserKey) -> Result<Vec<RecentMessage>, ControlError> {
+        let failed = |failed: StoreError| ControlError::Failed(failed.to_string());
+        let recent = admin::recent(&self.router, &*self.store, user).await.map_err(failed)?;
+        if recent.is_empty() && self.registration(user).await?.is_none() {
+            return Err(ControlError::NoSuchUser);
+        }
+        Ok(recent)
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<(UserKey, RecentMessage)>, ControlError> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let waiting = admin::waiting(&*self.store, limit).await;
+        waiting.map_err(|failed| ControlError::Failed(failed.to_string()))
+    }
+
+    async fn set_outage(&self, outage: Option<Outage>) -> Result<usize, ControlError> {
+        let text = match &outage {
+            Some(outage) => outage.words(clock::now()),
+            None => "The outage is over.".to_owned(),
+        };
+        self.outage.set(outage)?;
+        self.announce(&text).await
     }
 
     async fn announce(&self, text: &str) -> Result<usize, ControlError> {

@@ -10,7 +10,7 @@ use tracing::debug;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::Message;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, WeakDesk};
 use crate::link::Outbox;
 use crate::privilege;
 use crate::roster::RosterKeeper;
@@ -19,7 +19,7 @@ use crate::roster::RosterKeeper;
 pub(crate) struct GatewayOutlet {
     outbox: Arc<Outbox>,
     keeper: Arc<RosterKeeper>,
-    desk: OnceLock<Desk>,
+    desk: OnceLock<WeakDesk>,
 }
 
 impl GatewayOutlet {
@@ -33,8 +33,12 @@ impl GatewayOutlet {
     }
 
     /// What is for the transport itself goes there. Said once, before there are sessions.
-    pub(crate) fn set_desk(&self, desk: Desk) {
-        let _already = self.desk.set(desk);
+    pub(crate) fn set_desk(&self, desk: &Desk) {
+        let _already = self.desk.set(desk.downgrade());
+    }
+
+    fn desk(&self) -> Option<Desk> {
+        self.desk.get().and_then(WeakDesk::upgrade)
     }
 }
 
@@ -55,13 +59,13 @@ impl Outlet for GatewayOutlet {
     }
 
     fn progress(&self, user: &UserKey, progress: Progress) {
-        if let Some(desk) = self.desk.get() {
+        if let Some(desk) = self.desk() {
             desk.progress(user, progress);
         }
     }
 
     fn said(&self, _user: &UserKey, message: Message) {
-        if let Some(desk) = self.desk.get() {
+        if let Some(desk) = self.desk() {
             desk.hear(&message);
         }
     }

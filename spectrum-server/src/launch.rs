@@ -10,7 +10,7 @@ use spectrum_core::cli::{Exit, Launched, Launcher, Start};
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::instance::{Instance, RunError, Status};
 use spectrum_core::model::UserKey;
-use spectrum_core::session::Input;
+use spectrum_core::session::{Input, RecentMessage};
 
 use crate::tls::Tls;
 use crate::{Server, ServerBuiltins, demo};
@@ -84,6 +84,10 @@ impl Control for Server {
 
     fn user(&self, user: &UserKey) -> Option<UserStatus> {
         self.router().status(user)
+    }
+
+    async fn recent(&self, user: &UserKey) -> Result<Vec<RecentMessage>, ControlError> {
+        self.router().recent(user).await.ok_or(ControlError::NoSuchUser)
     }
 
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {

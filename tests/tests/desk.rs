@@ -38,6 +38,8 @@ impl Scene {
              [gateway]\nserver = \"127.0.0.1\"\nport = {port}\nsecret = \"demo-secret\"\n\
              [storage]\nurl = \"sqlite://{folder}/spectrum.db\"\nkey_file = \"{folder}/key\"\n\
              [backend]\ncommand = [\"{demo}\"]\n\
+             [identity]\noutage_file = \"{folder}/outage.json\"\n\
+             outage_addresses = [\"https://status.example.org/demo.json\"]\n\
              [log]\nfile = \"{folder}/instance.log\"\nlevel = \"debug\"\n[control]\nsocket = \"{folder}/control.sock\"\n",
             port = prosody.component_port(),
             folder = scratch.path().display(),
@@ -260,6 +262,15 @@ async fn administrators_have_three_ways_and_nobody_else_has_one() {
         .map(Element::text);
     assert_eq!(number.as_deref(), Some("1"), "{counted:?}");
     assert_eq!(talk(&mut carol, "registered_users_count").await, "1");
+    assert_eq!(
+        talk(&mut carol, "messages bob@localhost").await,
+        "There is no message that anything is known of."
+    );
+    assert_eq!(
+        talk(&mut carol, "messages nobody@localhost").await,
+        "Error: nobody@localhost: no such user"
+    );
+    assert_eq!(talk(&mut carol, "waiting_messages").await, "No message waits.");
     let file = scene.instance.scratch().join("instance.toml");
     let told = SystemAccount::own()
         .command(built("spectrum-gateway").unwrap())
@@ -360,4 +371,46 @@ async fn every_way_in_can_be_gone_by_command_and_accounts_change_without_ghosts(
     roster.dedup();
     assert_eq!(roster.len(), all);
     assert!(roster.iter().any(|jid| jid == TRANSPORT), "{roster:?}");
+}
+
+#[tokio::test]
+async fn an_outage_is_told_to_everybody_online_and_kept_for_a_web_server() {
+    let Some(scene) = needed(Scene::start().await) else { return };
+    let Some(mut carol) = needed(scene.client("carol").await) else {
+        return;
+    };
+    let Some(mut alice) = needed(scene.client("alice").await) else {
+        return;
+    };
+    let id = session(&call(&mut alice, "jabber:iq:register", None, &[]).await);
+    let account = [("username", "alice"), ("password", "any")];
+    let done = call(&mut alice, "jabber:iq:register", Some(&id), &account).await;
+    assert_eq!(status(&done), "completed", "{done:?}");
+    assert_eq!(
+        talk(&mut carol, "outage tomorrow - The network moves.").await,
+        "Error: tomorrow is no date and time, such as 2027-01-31T22:00:00Z"
+    );
+    assert_eq!(
+        talk(&mut carol, "outage now - The network moves.").await,
+        "Noted; 1 users were told"
+    );
+    alice
+        .expect("the outage", |s| {
+            s.attr("type") == Some("headline") && body(s).is_some_and(|text| text.contains("The network moves."))
+        })
+        .await;
+    let file = scene.instance.scratch().join("outage.json");
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        (&told["planned"], &told["message"]["default"]),
+        (&false.into(), &"The network moves.".into())
+    );
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    let info = alice.request("get", TRANSPORT, info).await;
+    assert!(
+        String::from(&info).contains("https://status.example.org/demo.json"),
+        "{info:?}"
+    );
+    assert_eq!(talk(&mut carol, "outage_over").await, "Noted; 1 users were told");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
 }

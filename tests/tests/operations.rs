@@ -139,3 +139,52 @@ fn check_finds_what_would_keep_an_instance_from_starting() {
         assert!(errors.contains(said), "{text}{errors}");
     }
 }
+
+#[tokio::test]
+async fn a_key_is_rotated_while_the_instance_runs_and_while_it_does_not() {
+    let scratch = Scratch::new("rotation").unwrap();
+    let (xmpp, http) = (Port::free().unwrap(), Port::free().unwrap());
+    let configuration = format!(
+        "mode = \"server\"\njid = \"demo.localhost\"\n[server]\nlisten = [\"127.0.0.1:{xmpp}\"]\nlisten_tls = []\n\
+         [backend]\nbuiltin = \"demo\"\n[log]\nfile = \"instance.log\"\n[metrics]\nlisten = \"127.0.0.1:{http}\"\n\
+         [control]\nsocket = \"./control.sock\"\n[storage]\nurl = \"sqlite://{folder}/spectrum.db\"\nkey_file = \"{folder}/key\"\n",
+        folder = scratch.path().display(),
+    );
+    let mut instance = Instance::start("spectrum-server", scratch, &configuration).unwrap();
+    let http = http.number();
+    let ready = || get(http, "/readyz").filter(|(status, _)| *status == 200);
+    wait_until("readiness", PATIENCE, ready).await.unwrap();
+    let keys = |instance: &Instance| {
+        let text = std::fs::read_to_string(instance.scratch().join("key")).unwrap();
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let first = keys(&instance);
+    for (is_running, count, expected) in [(true, 2, "starts the next time"), (false, 3, "the database uses it")] {
+        if !is_running {
+            instance.stop();
+        }
+        let rotated = verb(&["rotate-key", "./instance.toml"], instance.scratch());
+        let said = String::from_utf8(rotated.stdout).unwrap();
+        assert_eq!((rotated.status.code(), said.contains(expected)), (Some(0), true), "{said}");
+        let now = keys(&instance);
+        assert_eq!((now.len(), now.last()), (count, first.last()));
+    }
+    // Only the newest opens the database now.
+    let newest = keys(&instance).swap_remove(0);
+    std::fs::write(instance.scratch().join("key"), newest).unwrap();
+    instance.restart().unwrap();
+    wait_until("readiness", PATIENCE, ready).await.unwrap();
+    instance.stop();
+    std::fs::write(instance.scratch().join("key"), &first[0]).unwrap();
+    let refused = verb(&["rotate-key", "./instance.toml"], instance.scratch());
+    assert_eq!(refused.status.code(), Some(78), "a key that does not open the database");
+    assert_eq!(keys(&instance), first, "and nothing was changed");
+    let nothing = verb(
+        &["rotate-key", "./instance.toml", "--set", "storage.url=none"],
+        instance.scratch(),
+    );
+    assert_eq!(nothing.status.code(), Some(64));
+}

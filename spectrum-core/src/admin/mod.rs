@@ -4,22 +4,29 @@
 //! [`Control`] is what an instance implements; [`ControlServer`] owns the socket; [`ControlClient`] is the other end.
 
 mod client;
+mod machine;
+mod outage;
+mod perform;
 mod protocol;
 mod server;
 mod table;
 mod verbs;
+mod whereabouts;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::Status;
 use crate::model::{Secret, UserKey};
+use crate::session::RecentMessage;
 use crate::store::RegistrationSummary;
 
 pub use client::{ClientError, ControlClient};
+pub use outage::{MAX_TEXT as MAX_OUTAGE_TEXT, Outage, OutageNote};
 pub use server::{ControlServer, MAX_CONNECTIONS, MAX_REQUEST_BYTES};
 pub use table::table;
 pub use verbs::{AdminVerb, MAX_LISTED, VERBS, help, split};
+pub use whereabouts::{recent, report as whereabouts, waiting};
 
 /// What an administrator can ask of a running instance. Called from the control socket's tasks, one request per connection at a
 /// time; must not wait for a user, a client or a backend longer than a moment, except where said.
@@ -64,6 +71,29 @@ pub trait Control: Send + Sync + 'static {
                 None => return Ok(count),
             }
         }
+    }
+
+    /// Where the last messages of a user are, the newest first. May wait for the session or the store.
+    ///
+    /// # Errors
+    /// [`ControlError::NoSuchUser`] if nothing is known of the user; [`ControlError::Failed`] if the store failed.
+    async fn recent(&self, user: &UserKey) -> Result<Vec<RecentMessage>, ControlError>;
+
+    /// Messages of everybody that are not with the network yet, the oldest first, at most `limit`. May wait for the store.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] where they are kept nowhere but in sessions; [`ControlError::Failed`] if the store failed.
+    async fn waiting(&self, _limit: usize) -> Result<Vec<(UserKey, RecentMessage)>, ControlError> {
+        let reason = "Here messages wait in sessions only: ask for those of one user.";
+        Err(ControlError::WrongMode(reason.to_owned()))
+    }
+
+    /// Notes an outage, or that there is none any more, and tells everybody who is online; gives how many were told.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] where the mode has no way; [`ControlError::Failed`] if it cannot be kept.
+    async fn set_outage(&self, _outage: Option<Outage>) -> Result<usize, ControlError> {
+        Err(ControlError::WrongMode("this mode has no notes of outages".to_owned()))
     }
 
     /// Sends a text to everybody who is online, and gives how many were told.

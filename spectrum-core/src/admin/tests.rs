@@ -13,6 +13,7 @@ use super::*;
 use crate::config::Mode;
 use crate::instance::XmppStatus;
 use crate::main_process::{PoolHealth, PoolStatus};
+use crate::session::RecentMessage;
 use crate::tasks::Tasks;
 
 #[derive(Default)]
@@ -63,6 +64,10 @@ impl Control for Recorder {
 
     fn user(&self, user: &UserKey) -> Option<UserStatus> {
         self.users(None, usize::MAX).into_iter().find(|status| status.user == *user)
+    }
+
+    async fn recent(&self, _: &UserKey) -> Result<Vec<RecentMessage>, ControlError> {
+        Err(ControlError::NoSuchUser)
     }
 
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {

@@ -1,13 +1,10 @@
 //! What an administrator may do to a running instance: one table of verbs, three ways to them. An ad-hoc command (XEP-0133 where it
 //! has one), a line in a chat with the transport in the words of Spectrum 2, a request to the control socket.
 //!
-//! Owns nothing; everything is asked of [`Control`].
+//! Owns nothing. What the verbs do is in [`super::perform`].
 
-use jid::BareJid;
-
-use super::{Control, ControlError, NewRegistration};
-use crate::dialogue::Report;
-use crate::model::{Field, FieldKind, FormAnswers, Secret, UserKey};
+use super::ControlError;
+use crate::model::{Field, FieldKind, FormAnswers, Secret};
 
 /// Most users in one answer.
 pub const MAX_LISTED: usize = 500;
@@ -21,12 +18,12 @@ pub struct AdminVerb {
     pub node: &'static str,
     /// What it is called.
     pub title: &'static str,
-    what: What,
+    pub(super) what: What,
     arguments: &'static [Argument],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum What {
+pub(super) enum What {
     Status,
     Uptime,
     OnlineUsers,
@@ -39,15 +36,19 @@ enum What {
     Logout,
     LastLogin,
     Announce,
+    Outage,
+    OutageOver,
     Backends,
     BackendCount,
     Crashes,
     CrashCount,
+    Messages,
+    WaitingMessages,
     Memory(Memory),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Memory {
+pub(super) enum Memory {
     Resident,
     Shared,
     Used,
@@ -93,6 +94,11 @@ const ACCOUNT: &[Argument] = &[
         label: "Password on the network",
         is_secret: true,
     },
+];
+const OUTAGE: &[Argument] = &[
+    argument("beginning", "Beginning, or now"),
+    argument("end", "Expected end, or -"),
+    argument("message", "What people are told"),
 ];
 const TEXT: &[Argument] = &[argument("announcement", "Announcement")];
 
@@ -170,11 +176,39 @@ pub const VERBS: &[AdminVerb] = &[
         USERS,
     ),
     verb(
+        "messages",
+        "admin/messages",
+        "Show where the last messages of a user are",
+        What::Messages,
+        USER,
+    ),
+    verb(
+        "waiting_messages",
+        "admin/waiting-messages",
+        "List the messages that are not with the network yet, the oldest first",
+        What::WaitingMessages,
+        &[],
+    ),
+    verb(
         "announce",
         "http://jabber.org/protocol/admin#announce",
         "Send an announcement to everybody online",
         What::Announce,
         TEXT,
+    ),
+    verb(
+        "outage",
+        "admin/outage",
+        "Note an outage, at present or planned, and tell everybody",
+        What::Outage,
+        OUTAGE,
+    ),
+    verb(
+        "outage_over",
+        "admin/outage-over",
+        "Note that there is no outage any more, and tell everybody",
+        What::OutageOver,
+        &[],
     ),
     verb("backends", "admin/backends", "List the backends", What::Backends, &[]),
     verb(
@@ -297,67 +331,6 @@ impl AdminVerb {
         let arguments: Vec<_> = self.arguments.iter().map(|a| format!(" <{}>", a.label)).collect();
         format!("{}{}", self.name, arguments.concat())
     }
-
-    /// Does it. May wait for the store.
-    ///
-    /// # Errors
-    /// [`ControlError`] with the reason, for the administrator.
-    pub async fn perform(&self, answers: &FormAnswers, control: &dyn Control) -> Result<Report, ControlError> {
-        let number = |name, label, number: usize| Ok(Report::value(name, label, number.to_string()));
-        match self.what {
-            What::Status => Ok(status(control)),
-            What::Uptime => Ok(Report::value("uptime", "Seconds", control.status().uptime_secs.to_string())),
-            What::OnlineUsers => Ok(online_users(control)),
-            What::OnlineCount => number("onlineusersnum", "Users with a session", control.status().sessions),
-            What::HasOnline => {
-                let user = user(&text(answers, "accountjid"))?;
-                let has = control.user(&user).is_some();
-                Ok(Report::value("online", "Online", u8::from(has).to_string()))
-            }
-            What::RegisteredUsers => registered_users(control).await,
-            What::RegisteredCount => {
-                let count = control.registered_count().await?;
-                number("registeredusersnum", "Registered users", count)
-            }
-            What::Register => {
-                let registration = NewRegistration {
-                    user: user(&text(answers, "accountjid"))?,
-                    username: text(answers, "username"),
-                    password: answers.get("password").cloned().unwrap_or_default(),
-                    fields: Vec::new(),
-                };
-                control.register(registration).await?;
-                Ok(Report::text("User registered"))
-            }
-            What::Unregister => {
-                let users = users(answers)?;
-                for user in &users {
-                    control.unregister(user).await.map_err(|failed| about(user, failed))?;
-                }
-                Ok(Report::text(if users.len() == 1 {
-                    "User unregistered"
-                } else {
-                    "Users unregistered"
-                }))
-            }
-            What::Logout => {
-                for user in &users(answers)? {
-                    control.logout(user).await.map_err(|failed| about(user, failed))?;
-                }
-                Ok(Report::text("Logged out"))
-            }
-            What::LastLogin => last_login(&users(answers)?, control).await,
-            What::Announce => {
-                let told = control.announce(&text(answers, "announcement")).await?;
-                Ok(Report::text(format!("Sent to {told} users")))
-            }
-            What::Backends => Ok(backends(control)),
-            What::BackendCount => number("backends", "Backends", control.status().pool.backends.len()),
-            What::Crashes => Ok(crashes(control)),
-            What::CrashCount => number("crashes", "Crashes", control.status().pool.crashes.len()),
-            What::Memory(which) => Ok(memory(which, control)),
-        }
-    }
 }
 
 /// The help of administrators, one verb a line.
@@ -385,172 +358,6 @@ pub fn split(line: &str) -> Option<(&'static AdminVerb, &str)> {
         rest = &rest[end..];
     }
     AdminVerb::by_name(name).map(|verb| (verb, rest))
-}
-
-fn text(answers: &FormAnswers, name: &str) -> String {
-    answers
-        .get(name)
-        .map(|value| value.expose().trim().to_owned())
-        .unwrap_or_default()
-}
-
-fn user(jid: &str) -> Result<UserKey, ControlError> {
-    match BareJid::new(jid) {
-        Ok(jid) if jid.node().is_some() => Ok(UserKey::from(jid.as_str())),
-        Ok(_) | Err(_) => Err(ControlError::Refused(format!("{jid} is not the JID of a user"))),
-    }
-}
-
-fn users(answers: &FormAnswers) -> Result<Vec<UserKey>, ControlError> {
-    let users: Vec<_> = text(answers, "accountjids")
-        .split_whitespace()
-        .map(user)
-        .collect::<Result<_, _>>()?;
-    if users.is_empty() {
-        return Err(ControlError::Refused("There is no JID.".to_owned()));
-    }
-    Ok(users)
-}
-
-fn about(user: &UserKey, failed: ControlError) -> ControlError {
-    match failed {
-        ControlError::NoSuchUser => ControlError::Refused(format!("{user}: no such user")),
-        other @ (ControlError::WrongMode(_) | ControlError::Refused(_) | ControlError::Failed(_)) => other,
-    }
-}
-
-fn status(control: &dyn Control) -> Report {
-    let status = control.status();
-    let mut text = format!(
-        "Running ({} users connected using {} backends)\nXMPP: {}",
-        status.sessions,
-        status.pool.backends.len(),
-        status.xmpp.text
-    );
-    for degraded in &status.degraded {
-        text.push('\n');
-        text.push_str(degraded);
-    }
-    Report::text(text)
-}
-
-fn online_users(control: &dyn Control) -> Report {
-    let users = control.users(None, MAX_LISTED);
-    let jids = users.iter().map(|user| user.user.to_string()).collect();
-    Report {
-        fields: vec![("onlineuserjids", "Users with a session", jids)],
-        columns: vec![
-            ("jid", "User"),
-            ("state", "State"),
-            ("devices", "Devices"),
-            ("since", "Seconds"),
-        ],
-        rows: users
-            .into_iter()
-            .map(|user| {
-                vec![
-                    user.user.to_string(),
-                    user.state,
-                    user.resources.to_string(),
-                    user.since_secs.to_string(),
-                ]
-            })
-            .collect(),
-        ..Report::default()
-    }
-}
-
-async fn registered_users(control: &dyn Control) -> Result<Report, ControlError> {
-    let users = control.registered(None, MAX_LISTED).await?;
-    let jids = users.iter().map(|user| user.user.to_string()).collect();
-    Ok(Report {
-        fields: vec![("registereduserjids", "Registered users", jids)],
-        columns: vec![("jid", "User"), ("name", "Name on the network")],
-        rows: users
-            .into_iter()
-            .map(|user| vec![user.user.to_string(), user.legacy_name.as_str().to_owned()])
-            .collect(),
-        ..Report::default()
-    })
-}
-
-async fn last_login(users: &[UserKey], control: &dyn Control) -> Result<Report, ControlError> {
-    let mut rows = Vec::new();
-    for user in users {
-        let Some(registration) = control.registration(user).await? else {
-            return Err(about(user, ControlError::NoSuchUser));
-        };
-        let at = registration
-            .last_login
-            .map_or_else(|| "never".to_owned(), crate::xml::date_time);
-        rows.push(vec![user.to_string(), at]);
-    }
-    let times = rows.iter().filter_map(|row| row.last().cloned()).collect();
-    let jids = users.iter().map(UserKey::to_string).collect();
-    Ok(Report {
-        fields: vec![("accountjids", "Users", jids), ("lastlogin", "Last login", times)],
-        columns: vec![("jid", "User"), ("at", "Last login")],
-        rows,
-        ..Report::default()
-    })
-}
-
-fn backends(control: &dyn Control) -> Report {
-    let row = |backend: crate::main_process::BackendStatus| {
-        vec![
-            backend.id.to_string(),
-            backend.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-            backend.state.to_owned(),
-            backend.users.to_string(),
-        ]
-    };
-    Report {
-        columns: vec![("id", "Backend"), ("pid", "Process"), ("state", "State"), ("users", "Users")],
-        rows: control.status().pool.backends.into_iter().map(row).collect(),
-        ..Report::default()
-    }
-}
-
-fn crashes(control: &dyn Control) -> Report {
-    Report {
-        columns: vec![("id", "Backend"), ("how", "How"), ("ago", "Seconds ago")],
-        rows: control
-            .status()
-            .pool
-            .crashes
-            .into_iter()
-            .map(|crash| vec![crash.id.to_string(), crash.how, crash.secs_ago.to_string()])
-            .collect(),
-        ..Report::default()
-    }
-}
-
-fn memory(which: Memory, control: &dyn Control) -> Report {
-    let pool = control.status().pool;
-    let backends: u64 = pool.backends.iter().filter_map(|b| b.resident_kib).map(u64::from).sum();
-    let users: usize = pool.backends.iter().map(|b| b.users).sum();
-    let (own, shared) = own_memory().unwrap_or_default();
-    let (label, kib) = match which {
-        Memory::Resident => ("Resident, KiB", own + backends),
-        Memory::Shared => ("Shared, KiB", shared),
-        Memory::Used => ("Own, KiB", (own + backends).saturating_sub(shared)),
-        Memory::PerUser => (
-            "Per user, KiB",
-            backends.checked_div(u64::try_from(users).unwrap_or(u64::MAX)).unwrap_or(0),
-        ),
-    };
-    Report::value("memory", label, kib.to_string())
-}
-
-/// Resident and shared memory of this process in KiB; `None` where the system does not say.
-fn own_memory() -> Option<(u64, u64)> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let mut pages = statm
-        .split_whitespace()
-        .skip(1)
-        .map_while(|number| number.parse::<u64>().ok());
-    let page = u64::try_from(rustix::param::page_size()).ok()? / 1024;
-    Some((pages.next()? * page, pages.next()? * page))
 }
 
 #[cfg(test)]

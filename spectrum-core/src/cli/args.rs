@@ -51,6 +51,11 @@ pub(super) enum Verb {
     Unregister(User),
     /// Run a verb of administrators, as in a chat with the transport; without one, list them
     Admin(Admin),
+    /// Put a new key in front of those that seal passwords in the database
+    ///
+    /// Best done while the instance is stopped: the database then uses the new key at once. Otherwise it does from the next
+    /// start on.
+    RotateKey(RotateKey),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -88,6 +93,12 @@ pub(super) struct Check {
     /// Print JSON instead of lines
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct RotateKey {
+    #[command(flatten)]
+    pub(super) instance: Instance,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::admin::{ClientError, ControlError};
 use crate::config::{ConfigError, Mode};
 use crate::instance::RunError;
+use crate::store::StoreError;
 use crate::telemetry::LogError;
 
 /// How a process ends.
@@ -108,6 +109,17 @@ impl From<ClientError> for Failure {
             ClientError::NotRunning { .. } | ClientError::Io { .. } => Exit::Unavailable,
             ClientError::Refused(ControlError::WrongMode(_)) => Exit::Usage,
             ClientError::Refused(_) | ClientError::Garbled => Exit::Failure,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = if error.is_configuration() {
+            Exit::Config
+        } else {
+            Exit::Failure
         };
         Self::new(exit, error.to_string())
     }

@@ -10,6 +10,7 @@ mod exit;
 mod input;
 mod locate;
 mod output;
+mod rotate;
 mod serve;
 
 use std::process::ExitCode;
@@ -122,6 +123,7 @@ fn run(launcher: &dyn Launcher, arguments: impl IntoIterator<Item = std::ffi::Os
         Verb::Register(arguments) => control::register(launcher.mode(), &arguments),
         Verb::Unregister(arguments) => control::unregister(launcher.mode(), &arguments),
         Verb::Admin(arguments) => control::admin(launcher.mode(), &arguments),
+        Verb::RotateKey(arguments) => rotate::rotate_key(launcher.mode(), &arguments),
         Verb::Completions { shell } => output::completions(launcher, shell),
     };
     result.unwrap_or_else(|failure| failure.report(launcher.mode()))

@@ -13,6 +13,7 @@ use crate::admin::{ClientError, ControlClient, ControlError, NewRegistration, Us
 use crate::instance::{Status, XmppStatus};
 use crate::main_process::{PoolHealth, PoolStatus};
 use crate::model::UserKey;
+use crate::session::RecentMessage;
 
 struct Idle {
     jid: jid::BareJid,
@@ -70,6 +71,10 @@ impl Control for Idle {
 
     fn user(&self, _: &UserKey) -> Option<UserStatus> {
         None
+    }
+
+    async fn recent(&self, _: &UserKey) -> Result<Vec<RecentMessage>, ControlError> {
+        Err(ControlError::NoSuchUser)
     }
 
     async fn logout(&self, _: &UserKey) -> Result<(), ControlError> {

@@ -102,6 +102,12 @@ section! {
         category: String = CATEGORY.to_owned(),
         /// The type from the XMPP registrar, such as `"irc"`. `"none"`: as the backend says.
         kind as "type": Option<String> = None,
+        /// A file for the administrators' note of an outage, in the format of XEP-0455. A web server on another machine should hand
+        /// it out. Without it a note ends with the process.
+        outage_file: Option<PathBuf> = None,
+        /// The addresses where that file is handed out: clients are told in service discovery (XEP-0455), and look there when
+        /// they cannot connect.
+        outage_addresses: Vec<String> = Vec::new(),
     }
 }
 
@@ -114,6 +120,8 @@ impl Default for Identity {
             name: None,
             category: CATEGORY.to_owned(),
             kind: None,
+            outage_file: None,
+            outage_addresses: Vec::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ unregister: remove your registration
 login: go online on the network now
 logout: leave the network, and stay registered
 status: whether you are registered and logged in
+messages: where your last messages are
 settings: choose how the transport treats you
 cancel: stop what is being asked";
 

@@ -35,6 +35,8 @@ pub enum Command {
     Logout,
     /// To know how things are.
     Status,
+    /// To know where the last messages are.
+    Messages,
     /// To choose how the transport treats them.
     Preferences,
     /// Something that an administrator may do, by its name in the table of verbs.
@@ -74,6 +76,8 @@ pub enum Order {
     Logout,
     /// Say how things are.
     Status,
+    /// Say where the last messages are.
+    Messages,
     /// Keep these choices.
     Prefer(FormAnswers),
     /// Do this.
@@ -230,6 +234,7 @@ impl Dialogue {
             Command::Login => Order::Login,
             Command::Logout => Order::Logout,
             Command::Status => Order::Status,
+            Command::Messages => Order::Messages,
         };
         self.order(order)
     }
@@ -255,6 +260,7 @@ impl Dialogue {
                     Command::Login => Order::Login,
                     Command::Logout => Order::Logout,
                     Command::Status => Order::Status,
+                    Command::Messages => Order::Messages,
                 };
                 self.order(order)
             }
@@ -333,7 +339,12 @@ impl Dialogue {
     pub fn may_end(&self) -> bool {
         match self.command {
             Command::Register | Command::Login => false,
-            Command::Unregister | Command::Logout | Command::Status | Command::Preferences | Command::Admin { .. } => true,
+            Command::Unregister
+            | Command::Logout
+            | Command::Status
+            | Command::Messages
+            | Command::Preferences
+            | Command::Admin { .. } => true,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Service discovery (XEP-0030) of the transport itself. Owns the list of features, fixed once the instance runs.
 
+use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 use xmpp_parsers::disco::{DiscoInfoQuery, DiscoInfoResult, DiscoItemsQuery, DiscoItemsResult, Identity};
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza_error::DefinedCondition;
@@ -13,12 +14,17 @@ use crate::service::{Action, Answer, Request, ServiceCx, refuse};
 #[derive(Debug)]
 pub struct Disco {
     features: Vec<&'static str>,
+    outage_addresses: Vec<String>,
 }
+
+/// Where clients are told of outages (XEP-0455).
+const OUTAGES: &str = "urn:xmpp:sos:0";
 
 impl Default for Disco {
     fn default() -> Self {
         Self {
             features: vec![ns::DISCO_INFO, ns::DISCO_ITEMS],
+            outage_addresses: Vec::new(),
         }
     }
 }
@@ -31,6 +37,22 @@ impl Disco {
                 self.features.push(feature);
             }
         }
+    }
+
+    /// Tells where outages are told of.
+    pub(super) fn tell_outages_at(&mut self, addresses: &[String]) {
+        self.outage_addresses = addresses.to_vec();
+    }
+
+    /// XEP-0128: the form is there only with something in it.
+    fn outages(&self) -> Option<DataForm> {
+        (!self.outage_addresses.is_empty()).then(|| {
+            let field = Field {
+                values: self.outage_addresses.clone(),
+                ..Field::new("external-status-addresses", FieldType::ListMulti)
+            };
+            DataForm::new(DataFormType::Result_, OUTAGES, vec![field])
+        })
     }
 
     pub(super) fn answer(&self, request: &Request<'_>, cx: &ServiceCx<'_>) -> Option<Answer> {
@@ -74,7 +96,7 @@ impl Disco {
             node: None,
             identities,
             features: self.features.iter().copied().chain(muc).map(str::to_owned).collect(),
-            extensions: Vec::new(),
+            extensions: self.outages().into_iter().collect(),
         }
     }
 }

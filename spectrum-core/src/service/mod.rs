@@ -118,6 +118,13 @@ impl Services {
         self
     }
 
+    /// Tells clients where to look for outages (XEP-0455).
+    #[must_use]
+    pub fn telling_outages_at(mut self, addresses: &[String]) -> Self {
+        self.disco.tell_outages_at(addresses);
+        self
+    }
+
     /// The answer to a request: every `get` and `set` has one. `None` for results and errors, and without a sender.
     pub fn answer(&self, iq: &Iq, cx: &ServiceCx<'_>) -> Option<Stanza> {
         let (action, payload) = match iq {

@@ -155,3 +155,35 @@ fn nothing_is_left_without_an_answer() {
         ""
     );
 }
+
+#[test]
+fn clients_are_told_where_outages_are_told_of() {
+    let query = "<iq xmlns='jabber:client' type='get' id='1' from='romeo@localhost/orchard' to='irc.localhost'>\
+                 <query xmlns='http://jabber.org/protocol/disco#info'/></iq>";
+    assert!(!ask(&Services::new(), query).contains("urn:xmpp:sos:0"));
+    let services = Services::new().telling_outages_at(&["https://status.example.org/irc.json".to_owned()]);
+    let iq: Element = ask(&services, query).parse().unwrap();
+    let form = iq
+        .get_child("query", "http://jabber.org/protocol/disco#info")
+        .and_then(|query| query.get_child("x", "jabber:x:data"))
+        .unwrap();
+    let values: Vec<_> = form
+        .children()
+        .map(|field| {
+            (
+                field.attr("var").unwrap(),
+                field.children().map(Element::text).collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        values,
+        [
+            ("FORM_TYPE", vec!["urn:xmpp:sos:0".to_owned()]),
+            (
+                "external-status-addresses",
+                vec!["https://status.example.org/irc.json".to_owned()]
+            )
+        ]
+    );
+}

@@ -40,6 +40,16 @@ const SWEEP: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Desk(Arc<Inner>);
 
+/// The desk, for whoever must not keep it: it has the sessions, and they have the way to it.
+pub(crate) struct WeakDesk(Weak<Inner>);
+
+impl WeakDesk {
+    /// The desk, while its gateway is there.
+    pub(crate) fn upgrade(&self) -> Option<Desk> {
+        self.0.upgrade().map(Desk)
+    }
+}
+
 struct Inner {
     parts: DeskParts,
     control: OnceLock<Weak<dyn Control>>,
@@ -70,7 +80,7 @@ pub(crate) struct DeskParts {
 type Own = (&'static str, &'static str, &'static str, fn() -> Command);
 
 /// The commands of everybody.
-const COMMANDS: [Own; 6] = [
+const COMMANDS: [Own; 7] = [
     // Slidge's node for it: clients that know that one find ours.
     (ns::REGISTER, "register", "Register, or change the registration", || {
         Command::Register
@@ -79,6 +89,9 @@ const COMMANDS: [Own; 6] = [
     ("login", "login", "Log in now", || Command::Login),
     ("logout", "logout", "Log out", || Command::Logout),
     ("status", "status", "Show how things are", || Command::Status),
+    ("messages", "messages", "Show where your last messages are", || {
+        Command::Messages
+    }),
     // Spectrum 2's node.
     ("settings", "settings", "Choose how the transport treats you", || {
         Command::Preferences
@@ -108,6 +121,11 @@ impl Desk {
             control: OnceLock::new(),
             state: Mutex::default(),
         }))
+    }
+
+    /// A handle that keeps nothing.
+    pub(crate) fn downgrade(&self) -> WeakDesk {
+        WeakDesk(Arc::downgrade(&self.0))
     }
 
     /// Verbs of administrators go here. Said once, when the instance runs.

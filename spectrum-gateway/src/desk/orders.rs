@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use jid::BareJid;
-use spectrum_core::admin::{AdminVerb, ControlError};
+use spectrum_core::admin::{self, AdminVerb, ControlError};
 use spectrum_core::dialogue::{Order, Outcome, Refusal, Report};
 use spectrum_core::model::{FormAnswers, UserKey};
 use spectrum_core::session::Input;
@@ -68,6 +68,10 @@ impl Desk {
                 Outcome::Done(Report::text(text))
             }
             Order::Status => self.status(&key).await,
+            Order::Messages => match admin::recent(&parts.router, &*parts.store, &key).await {
+                Ok(recent) => Outcome::Done(admin::whereabouts(&recent)),
+                Err(failed) => Outcome::Refused(store_failed(&failed)),
+            },
             Order::Prefer(choices) => self.prefer(&key, choices).await,
             Order::Admin { verb, answers } => self.administer(user, verb, &answers).await,
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use minidom::Element;
+use spectrum_core::admin::Outage;
 use spectrum_core::backend::BackendInfo;
 use spectrum_core::face::RosterChange;
 use spectrum_core::main_process::{AssignError, Assignment, MainProcess, PoolStatus, SessionInbox};
@@ -32,7 +33,11 @@ fn face() -> GatewayFace {
     )
     .unwrap();
     let config = Arc::new(config);
-    GatewayFace::new(Arc::clone(&config), Naming::new(config, Arc::new(Nowhere)))
+    GatewayFace::new(
+        Arc::clone(&config),
+        Naming::new(config, Arc::new(Nowhere)),
+        Arc::new(OutageNote::open(None)),
+    )
 }
 
 fn stanza(xml: &str) -> Stanza {
@@ -261,5 +266,32 @@ fn roster_change_is_a_set_in_the_words_of_a_privileged_entity() {
         [stanza(
             "<iq type='set' id='' from='irc.localhost' to='romeo@localhost'><query xmlns='jabber:iq:roster'><item jid='nurse@irc.localhost' name='Nurse' subscription='both'><group>IRC</group></item></query></iq>"
         )]
+    );
+}
+
+#[test]
+fn an_outage_stands_in_the_transports_presence() {
+    let outage = Outage::told("now", "-", "The network is down.", clock::now()).unwrap();
+    let since = spectrum_core::xml::date_time(outage.beginning);
+    let face = face();
+    face.outage.set(Some(outage)).unwrap();
+    let (user, transport) = (
+        BareJid::new("romeo@localhost").unwrap(),
+        BareJid::new("irc.localhost").unwrap(),
+    );
+    let view = UserView {
+        jid: &user,
+        transport: &transport,
+        resources: &[],
+    };
+    let presence = LegacyPresence::ONLINE;
+    let mut stanzas = Vec::new();
+    face.write(&view, UserOut::TransportPresence { to: None, presence }, &mut stanzas);
+    let text = format!("Outage since {since}: The network is down.");
+    assert_eq!(
+        stanzas,
+        [stanza(&format!(
+            "<presence from='irc.localhost' to='romeo@localhost'><status>{text}</status></presence>"
+        ))]
     );
 }

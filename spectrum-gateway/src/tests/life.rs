@@ -56,3 +56,27 @@ async fn end_is_shown_to_users_before_the_stream_closes() {
     }
     assert!(matches!(scene.running.await, Ok(Ok(()))));
 }
+
+/// An embedder may run many gateways in one process, one after the other.
+#[tokio::test]
+async fn a_gateway_that_is_dropped_leaves_nothing_behind() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let config = Config::from_toml(
+        "mode = \"gateway\"\njid = \"irc.localhost\"\n[gateway]\nsecret = \"s\"\n[backend]\nbuiltin = \"verona\"\n",
+    )
+    .unwrap();
+    let tasks = Tasks::new();
+    let network = BackendSource::Builtin(Arc::new(Verona::default()));
+    let gateway = Gateway::new(GatewayParts {
+        config: Arc::new(config),
+        main: Pool::start(PoolOptions::new(network, "irc.localhost", "."), &tasks),
+        store: Arc::clone(&store),
+        tasks,
+        once: false,
+        connect: Some(Arc::new(Prepared(Mutex::default()))),
+    })
+    .unwrap();
+    assert!(Arc::strong_count(&store) > 1);
+    drop(gateway);
+    assert_eq!(Arc::strong_count(&store), 1, "everything that had the store is gone");
+}
