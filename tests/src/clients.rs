@@ -152,6 +152,27 @@ impl Foreign {
         }
     }
 
+    /// The stanzas that come within this time, after those that are waiting.
+    ///
+    /// # Panics
+    /// If the client is gone.
+    pub async fn within(&mut self, time: Duration) -> Vec<Element> {
+        let deadline = tokio::time::Instant::now() + time;
+        let mut heard: Vec<Element> = self.waiting.drain(..).collect();
+        loop {
+            let line = match tokio::time::timeout_at(deadline, self.events.next_line()).await {
+                Ok(Ok(Some(line))) => line,
+                Ok(Ok(None) | Err(_)) => panic!("{}", self.failure("the client ended")),
+                Err(_) => return heard,
+            };
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(stanza) = self.stanza(&event) {
+                self.log.push(format!("<< {}", event["xml"].as_str().unwrap_or_default()));
+                heard.push(stanza);
+            }
+        }
+    }
+
     /// Waits for a message with this body.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ pub mod load;
 pub mod peers;
 pub mod play;
 pub mod programs;
+pub mod reliability;
 pub mod rooms;
 pub mod scene;
 pub mod xmpp;
