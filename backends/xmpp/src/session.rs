@@ -66,18 +66,28 @@ impl XmppSession {
                 .await
                 .map_err(lost)?;
         }
-        if has(&own, ns::MAM) || has(&server, ns::MAM) {
-            // What cannot be caught up with is not worth a session.
-            if let Err(error) = self.catch_up().await {
-                tracing::debug!(kind = ?error.kind, "The archive could not be read.");
-            }
+        let has_archive = has(&own, ns::MAM) || has(&server, ns::MAM);
+        if has_archive {
+            self.catch_up_if_possible().await;
         }
         if has(&server, ns::CARBONS)
             && let Err(error) = self.desk.ask(set(None, element("enable", ns::CARBONS, &[])), None).await
         {
             tracing::debug!(kind = ?error.kind, "The server makes no copies for other devices.");
         }
-        self.show(presence).await.map_err(lost)
+        self.show(presence).await.map_err(lost)?;
+        if has_archive {
+            // What came before the server knew that the user is there is in the archive alone.
+            self.catch_up_if_possible().await;
+        }
+        Ok(())
+    }
+
+    /// What cannot be caught up with is not worth a session.
+    async fn catch_up_if_possible(&self) {
+        if let Err(error) = self.catch_up().await {
+            tracing::debug!(kind = ?error.kind, "The archive could not be read.");
+        }
     }
 
     /// Shows the user like this, to contacts and in rooms.

@@ -48,7 +48,7 @@ impl State {
             return Vec::new();
         }
         match uid {
-            Some(uid) => self.at(uid),
+            Some(uid) => self.caught_up_to(uid),
             None => self.note_place(inner),
         }
         if from.to_bare() != self.me {
@@ -218,6 +218,7 @@ impl State {
     /// Notes where in the account's archive a message is.
     fn note_place(&mut self, message: &Element) {
         if let Some(uid) = stanza_id(message, &self.me) {
+            self.place.is_live = true;
             self.at(&uid);
         }
     }

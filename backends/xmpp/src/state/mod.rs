@@ -93,6 +93,8 @@ pub(crate) struct State {
 pub(crate) struct Place {
     pub(crate) uid: Option<String>,
     pub(crate) own: VecDeque<String>,
+    /// It is that of a message that came in while the archive was read: further than any that is read there.
+    pub(crate) is_live: bool,
 }
 
 impl State {
@@ -158,6 +160,19 @@ impl State {
             self.place.own.pop_front();
         }
         self.place.own.push_back(id.to_owned());
+    }
+
+    /// Where catching up begins.
+    pub(crate) fn begin_to_catch_up(&mut self) -> Option<String> {
+        self.place.is_live = false;
+        self.place.uid.clone()
+    }
+
+    /// The archive has been read up to this message. What has just come in is behind it.
+    pub(crate) fn caught_up_to(&mut self, uid: &str) {
+        if !self.place.is_live {
+            self.at(uid);
+        }
     }
 
     /// The newest message of the account's archive that is known here.

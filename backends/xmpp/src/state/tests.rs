@@ -295,6 +295,7 @@ fn blocking_is_pushed_for_contacts() {
 fn catching_up_tells_what_was_missed_and_not_what_the_user_said_here() {
     let mut state = state();
     state.place = Place {
+        is_live: false,
         uid: Some("u0".to_owned()),
         own: ["c1".to_owned()].into(),
     };
@@ -326,6 +327,22 @@ fn catching_up_tells_what_was_missed_and_not_what_the_user_said_here() {
         .collect();
     assert_eq!(bodies, [("hi", Origin::Other), ("phone", Origin::OwnOtherDevice)]);
     assert_eq!(state.place.uid.as_deref(), Some("u3"));
+}
+
+#[test]
+fn what_comes_in_while_the_archive_is_read_is_further_than_what_is_read() {
+    let mut state = state();
+    state.at("u0");
+    assert_eq!(state.begin_to_catch_up().as_deref(), Some("u0"));
+    hear(
+        &mut state,
+        "<message from='bob@b.example/x' to='alice@a.example' id='m9'><body>hi</body>\
+         <stanza-id xmlns='urn:xmpp:sid:0' by='alice@a.example' id='u9'/></message>",
+    );
+    state.caught_up_to("u1");
+    assert_eq!(state.begin_to_catch_up().as_deref(), Some("u9"));
+    state.caught_up_to("u10");
+    assert_eq!(state.place.uid.as_deref(), Some("u10"));
 }
 
 mod strange {

@@ -80,7 +80,7 @@ impl XmppSession {
 
     /// Reports what was said since the last session of the same user, or notes where the archive ends.
     pub(crate) async fn catch_up(&self) -> OpResult<()> {
-        let place = self.desk.state().place.uid.clone();
+        let place = self.desk.state().begin_to_catch_up();
         let Some(mut after) = place else {
             let newest = Part {
                 before: Some(""),
@@ -89,7 +89,7 @@ impl XmppSession {
             };
             let page = self.read_archive(None, &newest, None).await?;
             if let Some(last) = page.messages.last() {
-                self.desk.state().at(&last.uid);
+                self.desk.state().caught_up_to(&last.uid);
             }
             return Ok(());
         };
@@ -110,7 +110,7 @@ impl XmppSession {
                 break;
             }
         }
-        self.desk.state().at(&after);
+        self.desk.state().caught_up_to(&after);
         Ok(())
     }
 
