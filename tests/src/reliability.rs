@@ -88,7 +88,7 @@ pub struct Summary {
 
 impl Ledger {
     /// The number of the next message, and where it goes.
-    pub fn next(&mut self) -> (usize, Goal) {
+    pub fn next_message(&mut self) -> (usize, Goal) {
         let number = self.sent.len();
         let goal = Goal::ALL[number % Goal::ALL.len()];
         self.sent.push(goal);
@@ -266,7 +266,7 @@ mod tests {
     fn only_the_last_before_a_kill_may_be_without_a_fate() {
         let mut ledger = Ledger::default();
         for _ in 0..6 {
-            let _ = ledger.next();
+            let _ = ledger.next_message();
         }
         ledger.arrived(Goal::Carol, 0);
         ledger.arrived(Goal::Dave, 2);
@@ -274,7 +274,7 @@ mod tests {
         ledger.killed(["n4".to_owned()]);
         // 1 was handed over, for 2 was; 4 was in the journal; 5 the gateway may never have had.
         assert_eq!(ledger.lost(), [1, 4]);
-        let _ = ledger.next();
+        let _ = ledger.next_message();
         assert_eq!(ledger.lost(), [1, 4, 6]);
     }
 
@@ -282,7 +282,7 @@ mod tests {
     #[should_panic(expected = "more than once")]
     fn what_is_delivered_twice_is_found() {
         let mut ledger = Ledger::default();
-        let (number, goal) = ledger.next();
+        let (number, goal) = ledger.next_message();
         ledger.arrived(goal, number);
         ledger.arrived(goal, number);
         let _ = ledger.check();
@@ -292,7 +292,7 @@ mod tests {
     #[should_panic(expected = "yet delivered")]
     fn what_is_delivered_and_called_not_sent_is_found() {
         let mut ledger = Ledger::default();
-        let (number, goal) = ledger.next();
+        let (number, goal) = ledger.next_message();
         ledger.arrived(goal, number);
         ledger.heard(&error(number, "It was not sent."));
         let _ = ledger.check();

@@ -73,7 +73,10 @@ async fn kills_in_a_conversation_lose_nothing_and_double_nothing() {
     run.settle().await;
     run.whereabouts().await;
     let summary = run.ledger.check();
-    println!("{kills} kills, seed {seed}: {summary:?}");
+    #[expect(clippy::print_stdout, reason = "a run of many kills is judged by it")]
+    {
+        println!("{kills} kills, seed {seed}: {summary:?}");
+    }
     assert!(summary.delivered > summary.sent / 4, "{summary:?}");
     assert!(summary.incoming > 0, "{summary:?}");
 }
@@ -92,7 +95,7 @@ impl Run {
     async fn talk(&mut self, time: Duration) {
         let end = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < end {
-            let (number, goal) = self.ledger.next();
+            let (number, goal) = self.ledger.next_message();
             self.send(number, goal).await;
             let pause = Duration::from_micros(self.random.below(8_000));
             self.listen(pause).await;
