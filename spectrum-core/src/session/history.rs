@@ -3,7 +3,6 @@
 //! reactions need. With storage it survives the session: the journal keeps what is here.
 
 use std::collections::VecDeque;
-
 use std::time::Duration;
 
 use crate::backend::{Certainty, OpError};
@@ -364,7 +363,7 @@ fn of_chat(chat: &Chat) -> u32 {
     match chat {
         Chat::Contact(contact) => small(contact.as_str()),
         Chat::Room(room) => small(room.as_str()),
-        Chat::Occupant { nickname, .. } => small(nickname.as_str()),
+        Chat::Occupant { room, nickname } => Fingerprint::new(4).text(room.as_str()).text(nickname.as_str()).finish() as u32,
     }
 }
 

@@ -243,10 +243,10 @@ impl Session {
         parts.watch_linger(cx, alive);
         self.online = cx.online;
         self.expires = journal::expiry(cx);
-        // A session that is over tells its journal everything: it gets no other chance.
-        let over = parts.login.state == State::Over;
-        journal::release_told(&mut self.history, (!over).then_some(now.mono));
         if self.config.durable {
+            // A session that is over tells its journal everything: it gets no other chance.
+            let over = parts.login.state == State::Over;
+            journal::release_told(&mut self.history, (!over).then_some(now.mono));
             // First of all: what is asked of the network comes after it.
             if let Some(changes) = journal::changes(&mut self.outbox, &mut self.history) {
                 out.insert(before, Output::Journal(changes));
@@ -254,6 +254,7 @@ impl Session {
         } else {
             self.outbox.dirty.clear();
             self.history.dirty.clear();
+            self.history.told.clear();
         }
     }
 

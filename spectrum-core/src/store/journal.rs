@@ -90,7 +90,8 @@ struct Entry<'a> {
     /// The network's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n: Option<Cow<'a, str>>,
-    /// The text's fingerprint.
+    /// The text's fingerprint; 0 in what was written before there was one, which no text has.
+    #[serde(default)]
     p: u64,
     /// The message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,7 +200,7 @@ fn encode(record: &JournalRecord) -> Result<MessageRecord, StoreError> {
     })
 }
 
-/// Whether there is a NUL in a JSON text. Somebody may have written the five characters that stand for one.
+/// Whether there is a NUL in a JSON text. Somebody may have written the six characters that stand for one.
 fn has_nul(json: &str) -> bool {
     json.match_indices("\\u0000").any(|(at, _)| {
         let before = json.as_bytes().get(..at).unwrap_or_default();
@@ -362,6 +363,18 @@ mod tests {
         known.network = Some("n\0".into());
         let kept = decode(encode(&known).unwrap()).unwrap();
         assert_eq!(kept.network, None, "the rest of the journal goes on");
+    }
+
+    #[test]
+    fn a_message_from_before_there_were_fingerprints_is_not_lost() {
+        let kept = MessageRecord {
+            seq: 1,
+            at: Timestamp::from_secs(1),
+            stage: JournalStage::Waits,
+            entry: r#"{"c":{"c":"juliet"},"i":"1.2","k":"x","m":{"b":"hello"}}"#.to_owned(),
+        };
+        let content = decode(kept).unwrap().content.unwrap();
+        assert_eq!(content.body, "hello");
     }
 
     #[test]
