@@ -11,7 +11,7 @@ use spectrum_backend_sdk::model::{
 };
 
 use crate::ns;
-use crate::xml::{best_text, child_text, nonempty_text, parse_date_time};
+use crate::xml::{best_text, child_text, nonempty_text};
 
 /// Bytes of an id that is believed to be one.
 const MAX_ID: usize = 1_024;
@@ -264,7 +264,9 @@ fn act(message: &Element, body: &str, attachments: &[Attachment]) -> Act {
 /// When it was said: the oldest time that somebody on the way noted (XEP-0203).
 pub(crate) fn delay(message: &Element) -> Option<Timestamp> {
     let delays = message.children().filter(|child| child.is("delay", ns::DELAY));
-    delays.filter_map(|delay| parse_date_time(delay.attr("stamp")?)).min()
+    delays
+        .filter_map(|delay| Timestamp::from_date_time(delay.attr("stamp")?))
+        .min()
 }
 
 /// The text without the parts that stand in for an extension (XEP-0428), counted in characters.

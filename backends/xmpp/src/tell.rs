@@ -11,7 +11,7 @@ use spectrum_backend_sdk::model::{
 
 use crate::address::of_chat;
 use crate::ns;
-use crate::xml::{date_time, element, set, text_element};
+use crate::xml::{element, set, text_element};
 
 /// What a reply answers, as far as it is known.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -199,7 +199,7 @@ pub(crate) fn presence(presence: &Presence) -> Element {
         stanza.append_child(text_element("status", ns::CLIENT, text));
     }
     if let Some(since) = presence.idle_since {
-        stanza.append_child(element("idle", ns::IDLE, &[("since", &date_time(since))]));
+        stanza.append_child(element("idle", ns::IDLE, &[("since", &since.date_time())]));
     }
     stanza
 }

@@ -6,11 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use tracing::warn;
-use xmpp_parsers::date::DateTime;
 
 use super::ControlError;
 use crate::model::Timestamp;
-use crate::xml::date_time;
 
 /// The longest text of an outage, in bytes: it stands in every user's roster.
 pub const MAX_TEXT: usize = 1_000;
@@ -63,11 +61,11 @@ impl Outage {
     fn json(&self) -> Value {
         let mut json = json!({
             "planned": self.is_planned,
-            "beginning": date_time(self.beginning),
+            "beginning": self.beginning.date_time(),
             "message": { "default": self.text },
         });
         if let Some(end) = self.expected_end {
-            json["expected_end"] = json!(date_time(end));
+            json["expected_end"] = json!(end.date_time());
         }
         json
     }
@@ -84,22 +82,20 @@ impl Outage {
     /// For people.
     pub fn words(&self, now: Timestamp) -> String {
         let mut words = if self.beginning > now {
-            format!("Outage planned for {}", date_time(self.beginning))
+            format!("Outage planned for {}", self.beginning.date_time())
         } else {
-            format!("Outage since {}", date_time(self.beginning))
+            format!("Outage since {}", self.beginning.date_time())
         };
         if let Some(end) = self.expected_end {
-            words.push_str(&format!(", expected to end {}", date_time(end)));
+            words.push_str(&format!(", expected to end {}", end.date_time()));
         }
         format!("{words}: {}", self.text)
     }
 }
 
 fn time(text: &str) -> Result<Timestamp, ControlError> {
-    let time: DateTime = text
-        .parse()
-        .map_err(|_| ControlError::Refused(format!("{text} is no date and time, such as 2027-01-31T22:00:00Z")))?;
-    Ok(Timestamp::from_millis(time.0.timestamp_millis()))
+    Timestamp::from_date_time(text)
+        .ok_or_else(|| ControlError::Refused(format!("{text} is no date and time, such as 2027-01-31T22:00:00Z")))
 }
 
 /// The note of an instance.

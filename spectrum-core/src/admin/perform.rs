@@ -188,7 +188,7 @@ async fn last_login(users: &[UserKey], control: &dyn Control) -> Result<Report, 
         };
         let at = registration
             .last_login
-            .map_or_else(|| "never".to_owned(), crate::xml::date_time);
+            .map_or_else(|| "never".to_owned(), Timestamp::date_time);
         rows.push(vec![user.to_string(), at]);
     }
     let times = rows.iter().filter_map(|row| row.last().cloned()).collect();

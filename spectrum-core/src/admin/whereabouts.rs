@@ -6,7 +6,6 @@ use crate::model::{Chat, Timestamp, UserKey};
 use crate::router::Router;
 use crate::session::{JournalStage, MessageStage, RecentMessage};
 use crate::store::{MessageRecord, Store, StoreError};
-use crate::xml::date_time;
 
 /// The last messages of a user, the newest first. Waits for the session, or for the store.
 ///
@@ -76,7 +75,7 @@ pub(crate) fn report_of_all(messages: &[(UserKey, RecentMessage)]) -> Report {
 }
 
 fn row(message: &RecentMessage) -> Vec<String> {
-    vec![date_time(message.at), goal(&message.chat), state(message.stage).to_owned()]
+    vec![message.at.date_time(), goal(&message.chat), state(message.stage).to_owned()]
 }
 
 fn goal(chat: &Chat) -> String {

@@ -4,7 +4,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use crate::service::{Action, Answer, Request, Service, ServiceCx};
-use crate::xml::{date_time, text_element};
+use crate::xml::text_element;
 
 /// Says what time it is here.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl Service for EntityTime {
         }
         let time = Element::builder("time", ns::TIME)
             .append(text_element("tzo", ns::TIME, "+00:00"))
-            .append(text_element("utc", ns::TIME, &date_time(cx.wall)))
+            .append(text_element("utc", ns::TIME, &cx.wall.date_time()))
             .build();
         Some(Ok(Some(time)))
     }

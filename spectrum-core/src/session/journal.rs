@@ -17,7 +17,6 @@ use crate::session::history::{self, History, Own, Progress};
 use crate::session::outbox::{Entry, Outbox};
 use crate::session::parts::Parts;
 use crate::stanza::{Stanza, error, op_error};
-use crate::xml::date_time;
 
 /// A message that has waited this long is not sent any more: its sender is told instead.
 pub const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
@@ -300,7 +299,7 @@ impl Parts {
         let text = format!(
             "Your message to {} of {} was not sent, or it is not certain that it was: {why}\n> {}",
             cx.address(&to),
-            date_time(entry.at),
+            entry.at.date_time(),
             quote(&entry.message.body),
         );
         let audience = self.audience();

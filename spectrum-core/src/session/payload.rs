@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 use xmpp_parsers::ns;
 
 use crate::model::Timestamp;
-use crate::xml::{date_time, element};
+use crate::xml::element;
 
 /// XEP-0461.
 pub(crate) const REPLY: &str = "urn:xmpp:reply:0";
@@ -25,7 +25,7 @@ pub(crate) fn with_id(name: &str, namespace: &str, id: &str) -> Element {
 
 /// Since when somebody has not touched the device (XEP-0319).
 pub(crate) fn idle(since: Timestamp) -> Element {
-    element("idle", ns::IDLE, &[("since", &date_time(since))])
+    element("idle", ns::IDLE, &[("since", &since.date_time())])
 }
 
 /// SHA-1, which XMPP uses as a name of content, not as a protection.

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use jid::BareJid;
 use minidom::Element;
 use spectrum_backend_sdk::Event;
-use spectrum_backend_sdk::model::{Availability, AvatarHash, ContactUpdate, Patch, Presence, Subscription};
+use spectrum_backend_sdk::model::{Availability, AvatarHash, ContactUpdate, Patch, Presence, Subscription, Timestamp};
 
 use crate::address::{contact, parse};
 use crate::ns;
-use crate::xml::{best_text, child_text, nonempty_text, parse_date_time};
+use crate::xml::{best_text, child_text, nonempty_text};
 
 /// Contacts of one account. What a server says beyond it is left out.
 const MAX_CONTACTS: usize = 20_000;
@@ -202,7 +202,7 @@ pub(crate) fn read_presence(stanza: &Element) -> Presence {
         text: best_text(stanza, "status").filter(|text| !text.is_empty()),
         idle_since: stanza
             .get_child("idle", ns::IDLE)
-            .and_then(|idle| parse_date_time(idle.attr("since")?)),
+            .and_then(|idle| Timestamp::from_date_time(idle.attr("since")?)),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveQuery, ArchiveR
 use crate::session::history::MAX_ID_BYTES;
 use crate::session::rsm;
 use crate::stanza::{Stanza, error};
-use crate::xml::{date_time, element, set, text_element};
+use crate::xml::{element, set, text_element};
 
 /// Lines of a page whose query names no number.
 const PAGE: u32 = 50;
@@ -238,7 +238,7 @@ fn tell(cx: &mut Cx<'_>, node: &NodePart, asked: &PageAsked, page: ArchivePage, 
     let to = asked.iq.sender().cloned();
     let one = |(line, stanza): (&ArchivedLine, Element)| {
         let mut forwarded = element("forwarded", FORWARD, &[]);
-        forwarded.append_child(element("delay", xmpp_parsers::ns::DELAY, &[("stamp", &date_time(line.at))]));
+        forwarded.append_child(element("delay", xmpp_parsers::ns::DELAY, &[("stamp", &line.at.date_time())]));
         forwarded.append_child(stanza);
         let mut result = element("result", MAM, &[("id", &line.id)]);
         if let Some(query_id) = &asked.query_id {
@@ -277,7 +277,7 @@ pub(super) fn ends(cx: &mut Cx<'_>, iq: &Stanza, page: &ArchivePage) {
     let mut metadata = element("metadata", MAM, &[]);
     if let (Some(first), Some(last)) = (page.lines.first(), page.lines.last()) {
         for (name, line) in [("start", first), ("end", last)] {
-            metadata.append_child(element(name, MAM, &[("id", &line.id), ("timestamp", &date_time(line.at))]));
+            metadata.append_child(element(name, MAM, &[("id", &line.id), ("timestamp", &line.at.date_time())]));
         }
     }
     answer(cx, iq, Ok(metadata));

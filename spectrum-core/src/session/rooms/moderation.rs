@@ -22,7 +22,7 @@ use crate::session::history::MAX_ID_BYTES;
 use crate::session::payload::{RETRACT, with_id};
 use crate::session::text::shorten;
 use crate::stanza::{Stanza, error, op_error};
-use crate::xml::{date_time, element, set, text_element};
+use crate::xml::{element, set, text_element};
 
 /// XEP-0425.
 pub(super) const MODERATE: &str = "urn:xmpp:message-moderate:1";
@@ -80,7 +80,7 @@ impl Tombstone {
         let mut retracted = element(
             "retracted",
             RETRACT,
-            &[("stamp", &date_time(self.at)), ("id", &self.retraction)],
+            &[("stamp", &self.at.date_time()), ("id", &self.retraction)],
         );
         if let Some((moderated, reason)) = &self.moderated {
             retracted.append_child(moderated.clone());
