@@ -18,6 +18,9 @@ impl Engine {
     pub(super) fn joined(&mut self, line: &Line<'_>, _now: Now) {
         let source = line.source();
         let name = line.param(0);
+        if name.is_empty() {
+            return;
+        }
         let key = self.fold(name);
         if self.is_me(source.nick) {
             if !source.host.is_empty() {
@@ -275,7 +278,7 @@ impl Engine {
         if !self.channels.contains_key(&key) {
             return;
         }
-        self.apply_modes(&key, &line.params()[1..]);
+        self.apply_modes(&key, line.params().get(1..).unwrap_or(&[]));
         if self.is_me(line.source().nick) {
             self.finish_all(|op| matches!(op, Op::Modes { key: k, .. } if *k == key), &Ok(Answer::Done));
         }

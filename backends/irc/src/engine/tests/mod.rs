@@ -325,6 +325,16 @@ fn one_network_of_several_closes_its_rooms_and_takes_its_contacts_offline() {
 }
 
 #[test]
+fn lines_without_a_channel_change_nothing() {
+    let mut play = Play::online("");
+    for line in [":dan JOIN", "MODE", ":dan JOIN :", "MODE :", ":bob JOIN"] {
+        play.hear(line);
+    }
+    assert!(play.engine.channels.is_empty());
+    assert!(play.effects().is_empty());
+}
+
+#[test]
 fn hostile_servers_cannot_fill_the_memory() {
     let mut play = Play::online("");
     for i in 0..2 * state::MAX_CHANNELS {
