@@ -51,7 +51,10 @@ mod options;
 mod process;
 mod prompts;
 mod sandbox;
+mod server;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use async_trait::async_trait;
 pub use spectrum_core::backend::*;
@@ -61,3 +64,4 @@ pub use spectrum_core::tasks;
 pub use options::{Options, OptionsError};
 pub use process::{BackendProcess, run};
 pub use prompts::PromptsExt;
+pub use server::ServerAddress;

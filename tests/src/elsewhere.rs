@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong here is the failure of a test")]
 
 use minidom::Element;
+use spectrum_backend_sdk::ServerAddress;
 use spectrum_backend_sdk::model::{
     Availability, Chat, ContactDetails, IncomingMessage, JoinRoom, OutgoingMessage, Patch, Subscription,
 };
 use spectrum_backend_sdk::testing::{Account, Kit, User};
 use spectrum_backend_sdk::{Answer, Event, OpErrorKind, Verb};
-use spectrum_xmpp::{Encryption, FixedServer, XmppBackend, XmppOptions};
+use spectrum_xmpp::{Encryption, XmppBackend, XmppOptions};
 
 use crate::clients::{Account as ClientAccount, Foreign, Library};
 use crate::peers::{NETWORK_DOMAIN, NETWORK_ROOMS, PeerError, Prosody};
@@ -23,7 +24,7 @@ pub const BOB: &str = "bob@other.localhost";
 /// The backend, for accounts of the server behind this port.
 pub async fn backend(port: u16) -> Kit {
     let options = XmppOptions {
-        server: Some(FixedServer {
+        server: Some(ServerAddress {
             host: "127.0.0.1".into(),
             port,
         }),

@@ -18,7 +18,7 @@ use spectrum_tests::elsewhere::{
     ALICE, BOB, backend, befriend, bob_chat, client, hears, join, login, make_room, message, presence_of_bob, say, tell,
 };
 use spectrum_tests::peers::{NETWORK_DOMAIN, Prosody, Relay, needed};
-use spectrum_xmpp::{FixedServer, XmppBackend, XmppOptions};
+use spectrum_xmpp::{ServerAddress, XmppBackend, XmppOptions};
 
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
@@ -282,7 +282,7 @@ async fn a_wrong_password_is_told_and_is_not_tried_again() {
         .unwrap_err();
     assert_eq!(strange.kind, LoginErrorKind::InvalidName);
     let strict = XmppOptions {
-        server: Some(FixedServer {
+        server: Some(ServerAddress {
             host: "127.0.0.1".into(),
             port: prosody.client_port(),
         }),

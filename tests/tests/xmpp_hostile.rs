@@ -11,7 +11,7 @@ use spectrum_backend_sdk::testing::{Account, Kit, User};
 use spectrum_backend_sdk::{Event, LoginErrorKind};
 use spectrum_tests::Outcome;
 use spectrum_tests::xmpp::{Item, STREAM, Splitter, element};
-use spectrum_xmpp::{Encryption, FixedServer, XmppBackend, XmppOptions};
+use spectrum_xmpp::{Encryption, ServerAddress, XmppBackend, XmppOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -123,7 +123,7 @@ impl Session {
 async fn listen() -> (TcpListener, Kit) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let options = XmppOptions {
-        server: Some(FixedServer {
+        server: Some(ServerAddress {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
         }),

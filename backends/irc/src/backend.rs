@@ -11,7 +11,9 @@ use spectrum_backend_sdk::{Backend, BackendInfo, Events, LegacySession, Login, L
 use crate::connection::{Connection, Start};
 use crate::engine::{Identity, Setup};
 use crate::names::{Scope, split_qualified};
-use crate::options::{IrcOptions, Networks, ServerAddress};
+use spectrum_backend_sdk::ServerAddress;
+
+use crate::options::{IrcOptions, Networks};
 use crate::session::{IrcSession, Several, Slot, away_text};
 use crate::transport::{Tls, connect};
 

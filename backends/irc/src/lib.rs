@@ -22,7 +22,8 @@ mod text;
 mod transport;
 
 pub use backend::{IrcBackend, StartError};
-pub use options::{IrcOptions, Networks, OptionError, OptionValue, ServerAddress};
+pub use options::{IrcOptions, Networks, OptionError, OptionValue};
+pub use spectrum_backend_sdk::ServerAddress;
 
 /// An entrance for the fuzz target `irc`; not for use.
 #[doc(hidden)]

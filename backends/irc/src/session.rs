@@ -18,7 +18,7 @@ use crate::backend::Connector;
 use crate::connection::Shared;
 use crate::engine::Ask;
 use crate::names::{Scope, split_qualified};
-use crate::options::ServerAddress;
+use spectrum_backend_sdk::ServerAddress;
 
 /// Contacts remembered for a network that is not connected.
 const MAX_REMEMBERED: usize = 1_000;

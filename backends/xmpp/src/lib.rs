@@ -29,4 +29,5 @@ mod verbs;
 mod xml;
 
 pub use backend::{StartError, XmppBackend};
-pub use options::{Encryption, FixedServer, XmppOptions};
+pub use options::{Encryption, XmppOptions};
+pub use spectrum_backend_sdk::ServerAddress;

@@ -1,11 +1,9 @@
 //! The options of the backend, as the `[backend.options]` of a configuration gives them.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use jid::DomainPart;
-use spectrum_backend_sdk::{Options, OptionsError};
+use spectrum_backend_sdk::{Options, OptionsError, ServerAddress};
 
 /// Where clients of a server connect unless it says something else (RFC 6120 14.7).
 pub(crate) const CLIENT_PORT: u16 = 5222;
@@ -27,30 +25,11 @@ pub enum Encryption {
     Off,
 }
 
-/// One address for all accounts, instead of what the names of their domains say.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FixedServer {
-    /// Host name or address.
-    pub host: Arc<str>,
-    /// Port.
-    pub port: u16,
-}
-
-impl fmt::Display for FixedServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
 /// How the backend was set up.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct XmppOptions {
     /// Where all accounts connect; `None`: where their domain says.
-    pub server: Option<FixedServer>,
+    pub server: Option<ServerAddress>,
     /// Whose accounts may be used; empty: everybody's. A login name without a domain gets the first.
     pub domains: Vec<String>,
     /// How connections are encrypted.
@@ -87,10 +66,10 @@ impl XmppOptions {
         let server = match options.get("server").map(str::trim).filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => {
-                Some(FixedServer::parse(text, default_port).ok_or_else(|| invalid("server", "needs HOST or HOST:PORT"))?)
+                Some(ServerAddress::parse(text, default_port).ok_or_else(|| invalid("server", "needs HOST or HOST:PORT"))?)
             }
         };
-        if tls == Encryption::Off && !server.as_ref().is_some_and(FixedServer::is_here) {
+        if tls == Encryption::Off && !server.as_ref().is_some_and(is_here) {
             return Err(invalid(
                 "tls",
                 "can be off only with a `server` on this machine, such as 127.0.0.1",
@@ -115,34 +94,9 @@ impl XmppOptions {
     }
 }
 
-impl FixedServer {
-    fn parse(text: &str, default_port: u16) -> Option<Self> {
-        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (host, rest) = rest.split_once(']')?;
-            match rest.strip_prefix(':') {
-                Some(port) => (host, Some(port)),
-                None if rest.is_empty() => (host, None),
-                None => return None,
-            }
-        } else {
-            match text.split_once(':') {
-                Some((_, rest)) if rest.contains(':') => (text, None),
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            }
-        };
-        let port = port.map_or(Some(default_port), |p| p.parse().ok().filter(|p| *p != 0))?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        (!host.is_empty() && host.len() <= 253 && host.chars().all(is_name)).then(|| Self {
-            host: host.to_ascii_lowercase().into(),
-            port,
-        })
-    }
-
-    /// Whether what is said to it never leaves the machine.
-    fn is_here(&self) -> bool {
-        *self.host == *"localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
+/// Whether what is said to it never leaves the machine.
+fn is_here(server: &ServerAddress) -> bool {
+    *server.host == *"localhost" || server.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn invalid(name: &str, problem: impl Into<String>) -> OptionsError {
