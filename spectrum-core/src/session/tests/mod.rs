@@ -6,6 +6,7 @@ mod contacts;
 mod conversation;
 mod journal;
 mod life;
+mod prompt;
 mod query;
 mod resources;
 mod roster;
