@@ -203,6 +203,21 @@ async fn what_is_no_xml_ends_its_own_session_alone() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_without_end_and_reads_no_answer_is_left() {
+    let (listener, kit) = listen().await;
+    let (mut alice, mut to_alice) = log_in(&listener, &kit, "alice").await;
+    // Both ends wait for each other as soon as what is unread has reached its bound: no more than time passes then.
+    tokio::time::pause();
+    let questions = "<iq type='get' id='1' from='hostile.example'><ping xmlns='urn:xmpp:ping'/></iq>".repeat(1024);
+    let mut asked = 0;
+    while asked < 256 << 20 && to_alice.send(&questions).await.is_ok() {
+        asked += questions.len();
+    }
+    assert!(asked < 256 << 20, "everything was read");
+    ended(&mut alice).await;
+}
+
+#[tokio::test]
 async fn forged_stanzas_are_not_believed() {
     let (listener, kit) = listen().await;
     let (mut alice, mut to_alice) = log_in(&listener, &kit, "alice").await;

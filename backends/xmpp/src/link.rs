@@ -31,6 +31,9 @@ const MAX_WAITING: usize = 64;
 /// Unconfirmed stanzas after which the server is asked even if nobody waits for the answer.
 const ASK_AFTER: usize = 64;
 
+/// How long a server may have us write without reading it.
+const DEAF: Duration = Duration::from_secs(30);
+
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -148,6 +151,7 @@ impl Link {
     async fn connected(&mut self) -> Left {
         let (closing, events) = (self.desk.closing.clone(), self.events.clone());
         loop {
+            let is_full = self.wire.is_full();
             let has_room = self.wire.waiting() < MAX_WAITING && !self.sm.as_ref().is_some_and(Sm::is_full);
             tokio::select! {
                 biased;
@@ -170,6 +174,11 @@ impl Link {
                     Turn::Ended => return Left::Lost(network("The server has ended the connection.")),
                     Turn::Lost(error) => return Left::Lost(network(format!("The connection to the server was lost: {error}."))),
                 },
+                () = sleep(DEAF), if is_full => {
+                    if self.wire.is_full() {
+                        return Left::Lost(network("The server does not read what it asks for."));
+                    }
+                }
                 order = self.orders.recv(), if has_room => match order {
                     Some(tracked) => self.write(tracked),
                     None => return Left::LoggedOut,

@@ -30,6 +30,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Characters of a server's words that are handed on to the user.
 const MAX_TEXT: usize = 200;
 
+/// Stanzas that wait for the socket before nothing further is read: whoever has us write without end reads what we write.
+const MAX_UNREAD: usize = 1024;
+
 const TIMEOUTS: Timeouts = Timeouts {
     read_timeout: QUIET,
     response_timeout: ANSWER,
@@ -203,7 +206,12 @@ impl Wire {
         self.out.len()
     }
 
-    /// Writes what waits, and reads one element if `read` says so; without it nothing ends this but a lost connection. Both at
+    /// Whether so much waits to be written that nothing is read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.out.len() >= MAX_UNREAD
+    }
+
+    /// Writes what waits, and reads one element if `read` says so and little enough waits; without it nothing ends this but a lost connection. Both at
     /// once, so that two ends that write much never wait for each other. May be dropped at any time without loss.
     pub(crate) async fn turn(&mut self, read: bool) -> Turn {
         poll_fn(|cx| self.poll_turn(cx, read)).await
@@ -213,7 +221,7 @@ impl Wire {
         if let Poll::Ready(Err(error)) = self.poll_write(cx) {
             return Poll::Ready(Turn::Lost(error));
         }
-        if !read {
+        if !read || self.is_full() {
             return Poll::Pending;
         }
         match Pin::new(&mut self.stream).poll_next(cx) {

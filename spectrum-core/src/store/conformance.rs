@@ -8,8 +8,8 @@ use crate::model::{AvatarHash, ContactId, FormAnswers, Secret, Subscription, Tim
 use crate::session::{JournalStage, StoreRequest};
 use crate::session_task::SessionStore as _;
 use crate::store::{
-    ContactRecord, GuestSessions, MessageChanges, MessageRecord, NameRecord, NewRegistration, RegistrationSummary, RoomRecord,
-    RosterEntry, RosterState, Store, StoreError, StoreOptions,
+    ContactRecord, GuestSessions, MessageChanges, MessageRecord, NameRecord, NewRegistration, Registration, RegistrationSummary,
+    RoomRecord, RosterEntry, RosterState, Store, StoreError, StoreOptions,
 };
 
 /// Runs every case, each on an empty store that `open` makes.
@@ -23,6 +23,7 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     login_and_online_flag_are_kept(&*open().await).await;
     list_is_paged_in_order(&*open().await).await;
     removed_user_leaves_nothing(&*open().await).await;
+    another_account_begins_with_nothing(&*open().await).await;
     names_are_unique_for_a_user(&*open().await).await;
     contacts_are_added_replaced_removed(&*open().await).await;
     roster_entries_are_kept(&*open().await).await;
@@ -161,12 +162,43 @@ async fn list_is_paged_in_order(store: &dyn Store) {
 async fn removed_user_leaves_nothing(store: &dyn Store) {
     let user = UserKey::from(ROMEO);
     assert!(!ok(store.remove_user(&user).await));
-    ok(store.save_registration(&user, account("romeo", "p"), at(1)).await);
-    ok(store.save_names(&user, vec![name("nurse", "nurse")]).await);
-    ok(store.save_contacts(&user, vec![ContactRecord::new("nurse")]).await);
+    keep_something_of_everything(store, &user).await;
+    assert!(ok(store.remove_user(&user).await));
+    assert_eq!(ok(store.load_registration(&user).await), None);
+    nothing_else_is_kept(store, &user).await;
+    ok(store.save_registration(&user, account("romeo", "again"), at(9)).await);
+    let kept = ok(store.load_registration(&user).await).unwrap_or_else(|| panic!("the registration is gone"));
+    assert_eq!((kept.created, kept.password.expose()), (at(9), "again"));
+}
+
+async fn another_account_begins_with_nothing(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    keep_something_of_everything(store, &user).await;
+    ok(store.record_login(&user, at(5)).await);
+    ok(store.change_account(&user, account("montague", "other"), at(9)).await);
+    let kept = ok(store.load_registration(&user).await).unwrap_or_else(|| panic!("the registration is gone"));
+    let expected = Registration {
+        legacy_name: "montague".into(),
+        password: "other".into(),
+        settings: account("", "").settings,
+        created: at(9),
+        last_login: None,
+        online: false,
+    };
+    assert_eq!(kept, expected);
+    nothing_else_is_kept(store, &user).await;
+    // What is kept after it belongs to the new account.
+    ok(store.save_names(&user, vec![name("nurse", "Nurse")]).await);
+    assert_eq!(ok(store.load_names(&user).await), [name("nurse", "Nurse")]);
+}
+
+async fn keep_something_of_everything(store: &dyn Store, user: &UserKey) {
+    ok(store.save_registration(user, account("romeo", "p"), at(1)).await);
+    ok(store.save_names(user, vec![name("nurse", "nurse")]).await);
+    ok(store.save_contacts(user, vec![ContactRecord::new("nurse")]).await);
     ok(store
         .save_room(
-            &user,
+            user,
             RoomRecord {
                 room: "#v".into(),
                 nickname: "r".into(),
@@ -175,16 +207,14 @@ async fn removed_user_leaves_nothing(store: &dyn Store) {
             },
         )
         .await);
-    ok(store.save_preference(&user, "stay_connected", Some("true")).await);
-    assert!(ok(store.remove_user(&user).await));
-    assert_eq!(ok(store.load_registration(&user).await), None);
-    assert_eq!(ok(store.load_names(&user).await), []);
-    assert_eq!(ok(store.load_contacts(&user).await), []);
-    assert_eq!(ok(store.load_rooms(&user).await), []);
-    assert!(ok(store.load_preferences(&user).await).is_empty());
-    ok(store.save_registration(&user, account("romeo", "again"), at(9)).await);
-    let kept = ok(store.load_registration(&user).await).unwrap_or_else(|| panic!("the registration is gone"));
-    assert_eq!((kept.created, kept.password.expose()), (at(9), "again"));
+    ok(store.save_preference(user, "stay_connected", Some("true")).await);
+}
+
+async fn nothing_else_is_kept(store: &dyn Store, user: &UserKey) {
+    assert_eq!(ok(store.load_names(user).await), []);
+    assert_eq!(ok(store.load_contacts(user).await), []);
+    assert_eq!(ok(store.load_rooms(user).await), []);
+    assert!(ok(store.load_preferences(user).await).is_empty());
 }
 
 async fn names_are_unique_for_a_user(store: &dyn Store) {

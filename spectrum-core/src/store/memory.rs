@@ -100,6 +100,23 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn change_account(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<(), StoreError> {
+        check_text("legacy name", registration.legacy_name.as_str())?;
+        self.write(user, |kept| {
+            *kept = Kept {
+                registration: Some(Registration {
+                    legacy_name: registration.legacy_name,
+                    password: registration.password,
+                    settings: registration.settings,
+                    created: at,
+                    last_login: None,
+                    online: false,
+                }),
+                ..Kept::default()
+            };
+        })
+    }
+
     async fn remove_user(&self, user: &UserKey) -> Result<bool, StoreError> {
         Ok(self
             .tables()?

@@ -60,6 +60,13 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::save_registration`].
     async fn add_registration(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<bool, StoreError>;
 
+    /// Registers a user with another account: forgets the user as [`Store::remove_user`] does and registers anew, both at once, so
+    /// that nobody who reads meanwhile finds a user without a registration, or what belongs to the old account with the new one.
+    ///
+    /// # Errors
+    /// As [`Store::save_registration`]; after an error the old account is kept.
+    async fn change_account(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<(), StoreError>;
+
     /// Forgets a user: registration, contacts, names, roster, rooms, archives, preferences and the key that sealed them. True if the user
     /// was registered.
     ///

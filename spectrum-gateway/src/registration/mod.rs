@@ -19,7 +19,7 @@ use spectrum_core::router::Router;
 use spectrum_core::service::{self, Answer, refuse};
 use spectrum_core::session::Input;
 use spectrum_core::session_task::SessionStore as _;
-use spectrum_core::store::{NewRegistration, RegisteredSessions, Store, StoreError};
+use spectrum_core::store::{RegisteredSessions, Store, StoreError};
 use spectrum_core::tasks::Tasks;
 use tokio::time::Instant;
 use tracing::{error, info, info_span};
@@ -216,13 +216,14 @@ impl Registrar {
             .as_ref()
             .is_some_and(|old| !is_same_account(&info, &old.legacy_name, &new.legacy_name));
         if is_other_account {
-            // The contacts of another account are ghosts.
+            // The contacts of another account are ghosts. The session of the old one ends before it is forgotten, and adds nothing.
             self.0.router.tell(&key, Input::Registration(None));
             let known = self.0.store.load_roster(&key).await?;
-            self.0.store.remove_user(&key).await?;
+            self.0.store.change_account(&key, new, now()).await?;
             self.0.keeper.clean(&key, known, Clean::Contacts);
+        } else {
+            self.0.store.save_registration(&key, new, now()).await?;
         }
-        self.store(&key, new).await?;
         // Who was let in without a registration, or has taken the transport out, has it in the roster now.
         self.0.keeper.add_transport(&key);
         match (&old, is_other_account) {
@@ -234,20 +235,13 @@ impl Registrar {
             }
             (Some(_), false) => info!("A user changed the registration."),
         }
-        // One that has just begun without a registration has to hear of it as well.
-        if !is_other_account
-            && self.0.router.has(&key)
+        // One that has just begun, without a registration or with the old account, has to hear of it as well.
+        if self.0.router.has(&key)
             && let Ok(Some(account)) = self.0.sessions.load(&key).await
         {
             self.0.router.tell(&key, Input::Registration(Some(Box::new(account))));
         }
         Ok(())
-    }
-
-    async fn store(&self, key: &UserKey, new: NewRegistration) -> Result<(), RegistrationError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        Ok(self.0.store.save_registration(key, new, at).await?)
     }
 
     async fn remove(&self, user: &BareJid) -> Result<(), RegistrationError> {
@@ -261,6 +255,11 @@ impl Registrar {
         info!("A user left.");
         Ok(())
     }
+}
+
+fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn is_same_account(info: &BackendInfo, one: &LegacyName, other: &LegacyName) -> bool {

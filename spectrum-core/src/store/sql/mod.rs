@@ -174,6 +174,13 @@ impl Store for SqlStore {
         .await
     }
 
+    async fn change_account(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<(), StoreError> {
+        check_text("user", user.as_str())?;
+        check_text("legacy name", registration.legacy_name.as_str())?;
+        let user = user.clone();
+        self.write(Write::ChangeAccount { user, registration, at }).await.map(drop)
+    }
+
     async fn remove_user(&self, user: &UserKey) -> Result<bool, StoreError> {
         check_text("user", user.as_str())?;
         self.write(Write::RemoveUser(user.clone())).await

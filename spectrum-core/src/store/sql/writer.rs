@@ -41,6 +41,12 @@ pub(super) enum Write {
         at: Timestamp,
     },
     RemoveUser(UserKey),
+    /// The removal of a user who registers with another account, and that registration.
+    ChangeAccount {
+        user: UserKey,
+        registration: NewRegistration,
+        at: Timestamp,
+    },
     RecordLogin {
         user: UserKey,
         at: Timestamp,
@@ -193,7 +199,7 @@ async fn attempt(inner: &Inner, batch: &[Job]) -> Result<Vec<Result<bool, StoreE
     let mut outcomes = Vec::with_capacity(batch.len());
     // What is said about messages is written at once, but not past the removal of a user: rows of someone who is gone would
     // stay, and those of someone who came back would go.
-    for jobs in batch.split_inclusive(|job| matches!(job.write, Write::RemoveUser(_))) {
+    for jobs in batch.split_inclusive(|job| matches!(job.write, Write::RemoveUser(_) | Write::ChangeAccount { .. })) {
         if let Err(error) = messages::save(&mut tx, jobs.iter().map(|job| &job.write)).await {
             let _broken = tx.rollback().await;
             return Err(failed(error));
@@ -227,41 +233,11 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             user,
             registration,
             at,
-        } => {
-            let key = claim_data_key(inner, tx, user).await?;
-            let place = Place {
-                instance: &inner.instance,
-                user: user.as_str(),
-                column: "registration",
-            };
-            let secret = key.seal(place, &encode_secret(&registration.password, &registration.settings))?;
-            in_tx!(tx, c => sqlx::query(*statement)
-                .bind(user.as_str())
-                .bind(registration.legacy_name.as_str())
-                .bind(secret)
-                .bind(at.as_millis())
-                .execute(c)
-                .await
-                .map(|done| done.rows_affected()))
-        }
-        Write::RemoveUser(user) => {
-            for statement in [
-                sql::REMOVE_CONTACTS,
-                sql::REMOVE_NAMES,
-                sql::REMOVE_ROSTER,
-                sql::REMOVE_ROOMS,
-                sql::REMOVE_PREFERENCES,
-                sql::REMOVE_ARCHIVES,
-                sql::REMOVE_MESSAGES,
-                sql::REMOVE_DATA_KEY,
-            ] {
-                in_tx!(tx, c => sqlx::query(statement).bind(user.as_str()).execute(c).await.map(|_| ())).map_err(failed)?;
-            }
-            in_tx!(tx, c => sqlx::query(sql::REMOVE_REGISTRATION)
-                .bind(user.as_str())
-                .execute(c)
-                .await
-                .map(|done| done.rows_affected()))
+        } => Ok(save_registration(inner, tx, statement, user, registration, *at).await?),
+        Write::RemoveUser(user) => remove_user(tx, user).await,
+        Write::ChangeAccount { user, registration, at } => {
+            remove_user(tx, user).await.map_err(failed)?;
+            Ok(save_registration(inner, tx, sql::SAVE_REGISTRATION, user, registration, *at).await?)
         }
         Write::RecordLogin { user, at } => in_tx!(tx, c => sqlx::query(sql::RECORD_LOGIN)
             .bind(user.as_str())
@@ -339,6 +315,52 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             .map(|done| done.rows_affected())),
     };
     changed.map(|rows| Ok(rows > 0)).map_err(failed)
+}
+
+async fn save_registration(
+    inner: &Inner,
+    tx: &mut Tx,
+    statement: &'static str,
+    user: &UserKey,
+    registration: &NewRegistration,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let key = claim_data_key(inner, tx, user).await?;
+    let place = Place {
+        instance: &inner.instance,
+        user: user.as_str(),
+        column: "registration",
+    };
+    let secret = key.seal(place, &encode_secret(&registration.password, &registration.settings))?;
+    in_tx!(tx, c => sqlx::query(statement)
+        .bind(user.as_str())
+        .bind(registration.legacy_name.as_str())
+        .bind(secret)
+        .bind(at.as_millis())
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))
+    .map_err(|error| from_sqlx(error, &inner.place))
+}
+
+async fn remove_user(tx: &mut Tx, user: &UserKey) -> Result<u64, sqlx::Error> {
+    for statement in [
+        sql::REMOVE_CONTACTS,
+        sql::REMOVE_NAMES,
+        sql::REMOVE_ROSTER,
+        sql::REMOVE_ROOMS,
+        sql::REMOVE_PREFERENCES,
+        sql::REMOVE_ARCHIVES,
+        sql::REMOVE_MESSAGES,
+        sql::REMOVE_DATA_KEY,
+    ] {
+        in_tx!(tx, c => sqlx::query(statement).bind(user.as_str()).execute(c).await.map(|_| ()))?;
+    }
+    in_tx!(tx, c => sqlx::query(sql::REMOVE_REGISTRATION)
+        .bind(user.as_str())
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))
 }
 
 /// The user's data key; made if there is none yet.
