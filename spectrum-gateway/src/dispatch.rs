@@ -24,6 +24,7 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::clock;
 use crate::desk::{self, Desk};
+use crate::doctor::Asker;
 use crate::face::GatewayFace;
 use crate::link::{Handler, Outbox};
 use crate::naming::Naming;
@@ -44,6 +45,7 @@ pub(crate) struct Dispatch {
     pub(crate) keeper: Arc<RosterKeeper>,
     pub(crate) registrar: Registrar,
     pub(crate) desk: Desk,
+    pub(crate) asker: Arc<Asker>,
     pub(crate) services: Services,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) prober: Prober,
@@ -238,7 +240,7 @@ impl Dispatch {
     fn iq(&self, iq: Iq) {
         match &iq {
             Iq::Result { .. } | Iq::Error { .. } => {
-                if let Some(iq) = self.keeper.answered(iq) {
+                if let Some(iq) = self.keeper.answered(iq).and_then(|iq| self.asker.answered(iq)) {
                     self.to_session(iq);
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jid::{BareJid, Jid};
-use spectrum_core::admin::{self, Control, ControlError, NewRegistration, Outage, OutageNote, UserStatus};
+use spectrum_core::admin::{self, Control, ControlError, Diagnosis, NewRegistration, Outage, OutageNote, UserStatus};
 use spectrum_core::assembly::{gateway_linger, session_seed};
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::dialogue;
@@ -28,6 +28,7 @@ use xmpp_parsers::ns;
 use crate::clock;
 use crate::desk::{Desk, DeskParts};
 use crate::dispatch::Dispatch;
+use crate::doctor::{self, Asker};
 use crate::face::GatewayFace;
 use crate::link::{Connect, Link, LinkError, LinkParts, Outbox, TcpConnect};
 use crate::naming::Naming;
@@ -71,6 +72,7 @@ pub struct Gateway {
     outbox: Arc<Outbox>,
     desk: Desk,
     link: Arc<Link>,
+    asker: Arc<Asker>,
     outage: Arc<OutageNote>,
 }
 
@@ -134,6 +136,7 @@ impl Gateway {
             tasks: tasks.clone(),
         });
         outlet.set_desk(&desk);
+        let asker = Arc::new(Asker::new(config.jid.clone(), Arc::clone(&outbox)));
         let started = Instant::now();
         let prober = Prober {
             transport: config.jid.clone(),
@@ -154,6 +157,7 @@ impl Gateway {
             keeper: Arc::clone(&keeper),
             registrar: registrar.clone(),
             desk: desk.clone(),
+            asker: Arc::clone(&asker),
             store: Arc::clone(&store),
             services: Services::new()
                 .with(Prompt)
@@ -191,6 +195,7 @@ impl Gateway {
             outbox: Arc::clone(&outbox),
             desk,
             link,
+            asker,
             outage,
         })
     }
@@ -360,6 +365,20 @@ impl Control for Gateway {
         }
         info!(told, "An administrator has announced something.");
         Ok(told)
+    }
+
+    async fn doctor(&self) -> Result<Diagnosis, ControlError> {
+        let registered = self.registered(None, doctor::MOST_REGISTERED).await.unwrap_or_default();
+        let users = registered.iter().filter_map(|entry| BareJid::new(entry.user.as_str()).ok());
+        let state = doctor::Running {
+            config: &self.config,
+            asker: &self.asker,
+            up: self.link.status().up,
+            failure: self.link.failure(),
+            keeper: &self.keeper,
+            users: users.collect(),
+        };
+        Ok(state.examine().await)
     }
 
     async fn logout(&self, user: &UserKey) -> Result<(), ControlError> {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use spectrum_core::admin::Diagnosis;
 use spectrum_core::assembly::{self, Builtins, NoBuiltins, start_pool};
 use spectrum_core::cli::{Launched, Launcher, Start};
 use spectrum_core::config::{Config, Mode};
 use spectrum_core::instance::RunError;
 use spectrum_core::store::Store;
 
+use crate::doctor;
 use crate::gateway::{Gateway, GatewayParts};
 
 /// Launches gateways whose backends are programs, or linked in.
@@ -39,6 +41,10 @@ impl Launcher for GatewayLauncher {
 
     fn check(&self, config: &Config) -> Result<(), RunError> {
         assembly::builtin(config, &*self.builtins).map(drop)
+    }
+
+    async fn doctor(&self, config: Arc<Config>) -> Result<Diagnosis, RunError> {
+        doctor::alone(&config).await
     }
 
     async fn launch(&self, start: Start) -> Result<Launched, RunError> {

@@ -7,6 +7,7 @@
 mod clock;
 mod desk;
 mod dispatch;
+mod doctor;
 pub mod face;
 mod gateway;
 mod launch;

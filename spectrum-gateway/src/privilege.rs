@@ -31,7 +31,7 @@ pub enum Version {
 }
 
 impl Version {
-    fn namespace(self) -> &'static str {
+    pub(crate) fn namespace(self) -> &'static str {
         match self {
             Self::V1 => V1,
             Self::V2 => V2,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ControlError, NewRegistration, UserStatus, protocol};
+use super::{ControlError, Diagnosis, NewRegistration, UserStatus, protocol};
 use crate::model::UserKey;
 
 /// How long an answer may take; `logout` waits for the network.
@@ -106,6 +106,14 @@ impl ControlClient {
             Value::String(said) => Ok(said),
             _ => Err(ClientError::Garbled),
         }
+    }
+
+    /// What the running instance finds about the XMPP server in front of it.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn doctor(&mut self) -> Result<Diagnosis, ClientError> {
+        serde_json::from_value(self.ask(&protocol::doctor())?).map_err(|_| ClientError::Garbled)
     }
 
     fn ask(&mut self, request: &str) -> Result<Value, ClientError> {

@@ -4,6 +4,7 @@
 //! [`Control`] is what an instance implements; [`ControlServer`] owns the socket; [`ControlClient`] is the other end.
 
 mod client;
+mod diagnosis;
 mod machine;
 mod outage;
 mod perform;
@@ -22,6 +23,7 @@ use crate::session::RecentMessage;
 use crate::store::RegistrationSummary;
 
 pub use client::{ClientError, ControlClient};
+pub use diagnosis::{Advice, Diagnosis, Probe, Verdict};
 pub use outage::{MAX_TEXT as MAX_OUTAGE_TEXT, Outage, OutageNote};
 pub use server::{ControlServer, MAX_CONNECTIONS, MAX_REQUEST_BYTES};
 pub use table::table;
@@ -102,6 +104,16 @@ pub trait Control: Send + Sync + 'static {
     /// [`ControlError::WrongMode`] where the mode has no way.
     async fn announce(&self, _text: &str) -> Result<usize, ControlError> {
         Err(ControlError::WrongMode("this mode has no announcements".to_owned()))
+    }
+
+    /// Looks at the XMPP server in front (gateway mode). Waits for its answers, half a minute at most.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] in server mode.
+    async fn doctor(&self) -> Result<Diagnosis, ControlError> {
+        Err(ControlError::WrongMode(
+            "server mode has no XMPP server to look at: it is one".to_owned(),
+        ))
     }
 
     /// Ends a user's session, on the legacy network too. May wait for the network to confirm.

@@ -16,6 +16,7 @@ pub(super) const MAX_USERS_PER_ANSWER: usize = 500;
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Request {
     Status,
+    Doctor,
     Users {
         after: Option<UserKey>,
     },
@@ -48,6 +49,10 @@ pub(super) enum Answer {
 
 pub(super) fn status() -> Zeroizing<String> {
     line(&json!({ "verb": "status" }))
+}
+
+pub(super) fn doctor() -> Zeroizing<String> {
+    line(&json!({ "verb": "doctor" }))
 }
 
 pub(super) fn users(after: Option<&UserKey>) -> Zeroizing<String> {

@@ -34,6 +34,12 @@ pub(super) enum Verb {
     /// Prints every value with the place it came from (default, file and line, environment variable, --set), secrets hidden.
     /// Warnings go to standard error. Exit code 78 and all problems at once if the instance would not start.
     Check(Check),
+    /// Look at the XMPP server and print what is missing in its configuration (gateway mode)
+    ///
+    /// Asks over the component link: of the running instance if there is one, otherwise of a link that is opened for it. Prints a
+    /// line for each thing looked at (ok, missing, or unknown with the reason), then the lines that the configuration of Prosody or
+    /// ejabberd lacks. Exit code 0 if nothing is missing, 1 if something is, 69 if the server cannot be reached or refuses the link.
+    Doctor(Query),
     /// Show how a running instance is
     Status(Query),
     /// List the users with a session
@@ -191,7 +197,7 @@ pub fn command(mode: Mode, extra: Vec<Command>) -> Command {
         .after_long_help(EXAMPLES.replace("BINARY", mode.binary()))
         .subcommands(extra);
     if mode == Mode::Server {
-        for verb in ["register", "unregister"] {
+        for verb in ["register", "unregister", "doctor"] {
             command = command.mut_subcommand(verb, |verb| verb.hide(true));
         }
     }

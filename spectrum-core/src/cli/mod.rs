@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod control;
+mod doctor;
 mod exit;
 mod input;
 mod locate;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use crate::admin::Control;
+use crate::admin::{Control, Diagnosis};
 use crate::config::{Config, Mode};
 use crate::instance::{Instance, RunError, Shutdown};
 use crate::tasks::Tasks;
@@ -49,6 +50,16 @@ pub trait Launcher: Send + Sync {
     fn check(&self, config: &Config) -> Result<(), RunError> {
         let _ = config;
         Ok(())
+    }
+
+    /// Looks at the XMPP server in front while no instance runs, for `doctor`. Called inside a runtime; waits for the server's
+    /// answers, half a minute at most.
+    ///
+    /// # Errors
+    /// [`RunError::Config`] where nothing can be asked with this configuration.
+    async fn doctor(&self, config: Arc<Config>) -> Result<Diagnosis, RunError> {
+        let _ = config;
+        Err(RunError::Config("this mode has no XMPP server to look at".to_owned()))
     }
 
     /// Verbs of this binary alone, such as `demo`.
@@ -116,6 +127,7 @@ fn run(launcher: &dyn Launcher, arguments: impl IntoIterator<Item = std::ffi::Os
     let result = match cli.verb.unwrap_or(Verb::Run(cli.run)) {
         Verb::Run(arguments) => serve::run(launcher, &arguments),
         Verb::Check(arguments) => check::check(launcher, &arguments),
+        Verb::Doctor(arguments) => doctor::doctor(launcher, &arguments),
         Verb::Status(arguments) => control::status(launcher.mode(), &arguments),
         Verb::Users(arguments) => control::users(launcher.mode(), &arguments),
         Verb::Backends(arguments) => control::backends(launcher.mode(), &arguments),

@@ -123,6 +123,8 @@ pub struct Link {
     parts: LinkParts,
     place: String,
     status: Mutex<XmppStatus>,
+    /// Why it is not up; nothing before the first attempt has ended.
+    failure: Mutex<Option<LinkError>>,
 }
 
 impl Link {
@@ -134,12 +136,22 @@ impl Link {
             parts,
             place,
             status: Mutex::new(XmppStatus { up: false, text }),
+            failure: Mutex::default(),
         }
     }
 
     /// How it is. Takes a moment.
     pub fn status(&self) -> XmppStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why it is not up: nothing while it is, and before the first attempt has ended. Takes a moment.
+    pub fn failure(&self) -> Option<LinkError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<LinkError>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
     fn set_status(&self, up: bool, text: String) {
@@ -170,6 +182,7 @@ impl Link {
                 wait = SHORTEST_WAIT;
             }
             self.set_status(false, failed.to_string());
+            self.set_failure(Some(failed.clone()));
             // The same reason again is no news.
             let kind = std::mem::discriminant(&failed);
             match &failed {
@@ -212,6 +225,7 @@ impl Link {
             }
         };
         info!(place = %self.place, "The link to the XMPP server is up.");
+        self.set_failure(None);
         self.set_status(true, format!("connected to {}", self.place));
         self.parts.outbox.set_up(true);
         self.parts.handler.up();
@@ -246,6 +260,9 @@ impl Link {
             }
         }
         writing.abort();
+        if let Ended::Lost(failed) = &ended {
+            self.set_failure(Some(failed.clone()));
+        }
         self.parts.outbox.set_up(false);
         self.parts.handler.down();
         ended

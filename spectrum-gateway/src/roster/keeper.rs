@@ -177,6 +177,11 @@ impl RosterKeeper {
         });
     }
 
+    /// What this domain has granted, in this run or an earlier one.
+    pub(crate) fn granted_by(&self, domain: &str) -> Option<Grants> {
+        self.state().grants.get(domain).cloned()
+    }
+
     /// What the domain of this user has granted.
     pub fn grants(&self, user: &UserKey) -> Grants {
         self.state().grants.get(domain_of(user)).cloned().unwrap_or_default()
