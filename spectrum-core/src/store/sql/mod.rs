@@ -27,6 +27,7 @@ use crate::store::{
 };
 use crate::tasks::{TaskHandle, Tasks};
 use statement as sql;
+use writer::messages::Pending;
 use writer::{Job, Write};
 
 /// A store in a database.
@@ -43,8 +44,23 @@ struct Inner {
     keyring: Keyring,
     instance: String,
     room_secret: [u8; 32],
+    /// What is in the log of messages alone. Changed by the writer only.
+    pending: Mutex<Arc<Pending>>,
     /// The database in words an operator knows: never the URL, which may hold a password.
     place: String,
+}
+
+impl Inner {
+    fn pending(&self) -> Arc<Pending> {
+        Arc::clone(&self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change_pending(&self, change: impl FnOnce(&mut Pending)) {
+        // Shared with nobody but a reader that looks at it just now.
+        change(Arc::make_mut(
+            &mut self.pending.lock().unwrap_or_else(PoisonError::into_inner),
+        ));
+    }
 }
 
 /// Connections to either database.
@@ -391,6 +407,9 @@ impl Store for SqlStore {
     }
 
     async fn load_messages(&self, user: &UserKey) -> Result<Vec<MessageRecord>, StoreError> {
+        if self.inner.pending().has(user) {
+            self.write(Write::Fold).await?;
+        }
         let rows: Vec<(i64, i64, i16, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::MESSAGES)
             .bind(user.as_str())
             .fetch_all(pool)
@@ -412,6 +431,9 @@ impl Store for SqlStore {
     }
 
     async fn list_waiting(&self, before: Timestamp, limit: u32) -> Result<Vec<(UserKey, MessageRecord)>, StoreError> {
+        if !self.inner.pending().is_empty() {
+            self.write(Write::Fold).await?;
+        }
         let rows: Vec<(String, i64, i64, i16, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::WAITING)
             .bind(before.as_millis())
             .bind(i64::from(limit))

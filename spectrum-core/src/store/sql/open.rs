@@ -3,6 +3,7 @@
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -13,7 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::store::error::from_sqlx;
 use crate::store::seal::{KeyFile, Keyring};
 use crate::store::sql::schema::{self, Dialect};
-use crate::store::sql::writer::{Tx, in_tx};
+use crate::store::sql::writer::{Tx, in_tx, messages};
 use crate::store::sql::{Inner, Pool, SqlStore, on, statement as sql};
 use crate::store::{StoreError, StoreOptions, random_secret};
 
@@ -42,6 +43,7 @@ impl SqlStore {
                 room_secret,
                 instance: options.instance.clone(),
                 place,
+                pending: Mutex::default(),
             })),
             Err(error) => {
                 read.close().await;
@@ -193,6 +195,11 @@ async fn prepare(pool: &Pool, place: &str, dialect: Dialect, options: &StoreOpti
         None => save_meta(&mut tx, "instance", options.instance.as_bytes())
             .await
             .map_err(failed)?,
+    }
+    // Left by a process that died.
+    let pending = messages::logged(&mut tx).await.map_err(failed)?;
+    if !pending.is_empty() {
+        messages::fold(&mut tx, &pending).await.map_err(failed)?;
     }
     let canary = meta(&mut tx, "canary").await.map_err(failed)?;
     let any_key: Option<String> =

@@ -112,7 +112,13 @@ impl Old {
             ))
             .await;
         }
-        if version >= 4 {
+        if version >= 5 {
+            self.write(&format!(
+                "INSERT INTO message_log (entries) VALUES ('[[\"{USER}\",8,8000,0,{{}}],[\"{USER}\"],[\"{USER}\",9,8000,0,{{}}],[\"{USER}\",9],\
+                 [\"{USER}\",10,8000,2,{{\"c\":{{\"c\":\"Nurse\"}},\"i\":\"2\",\"k\":\"k2\",\"p\":1}}]]')"
+            ))
+            .await;
+        } else if version >= 4 {
             self.write(&format!(
                 "INSERT INTO messages VALUES ({user}, 9, 0, 8000, '{{\"c\":{{\"c\":\"Nurse\"}},\"i\":\"1\",\"k\":\"k1\",\"p\":1}}')"
             ))
@@ -189,7 +195,12 @@ async fn check(options: &StoreOptions, version: i64) {
     let messages = said(store.load_messages(&user).await);
     assert_eq!(
         messages.iter().map(|message| message.seq).collect::<Vec<_>>(),
-        if version < 4 { vec![] } else { vec![9] }
+        match version {
+            ..4 => vec![],
+            4 => vec![9],
+            // Of what was in the log, the last word.
+            _ => vec![10],
+        }
     );
     store.close().await;
 }

@@ -126,6 +126,12 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         messages!("TEXT", " WITHOUT ROWID"),
         messages!("TEXT COLLATE \"C\"", ""),
     ),
+    // Appended to by every batch and folded into `messages` from time to time.
+    (
+        "message log",
+        "CREATE TABLE message_log (id INTEGER PRIMARY KEY, entries TEXT NOT NULL);\n",
+        "CREATE TABLE message_log (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entries TEXT NOT NULL);\n",
+    ),
 ];
 
 /// Which database's words.
@@ -174,7 +180,13 @@ mod tests {
         };
         assert_eq!(
             sums(Dialect::Sqlite),
-            ["095ac9496e29559d", "76e2a8f8b0048061", "aa86b1adeae59d17", "118928329ff66a39"]
+            [
+                "095ac9496e29559d",
+                "76e2a8f8b0048061",
+                "aa86b1adeae59d17",
+                "118928329ff66a39",
+                "2ea1cedf1d535bdf"
+            ]
         );
         assert_eq!(
             sums(Dialect::Postgres),

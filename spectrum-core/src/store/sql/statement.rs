@@ -67,6 +67,12 @@ pub(super) const WAITING: &str = "SELECT user_jid, seq, sent, stage, entry FROM 
      WHERE stage < 2 AND sent < $1 ORDER BY sent, user_jid, seq LIMIT $2";
 pub(super) const REMOVE_MESSAGES: &str = "DELETE FROM messages WHERE user_jid = $1";
 
+/// The log of what happened to messages: each row a JSON array of `[user, seq, sent, stage, entry]` for a message that is new or
+/// different, `[user, seq]` for one that may go, `[user]` for a user who is gone.
+pub(super) const APPEND_MESSAGES: &str = "INSERT INTO message_log (entries) VALUES ($1) RETURNING id";
+pub(super) const MESSAGE_LOG: &str = "SELECT id, entries FROM message_log ORDER BY id";
+pub(super) const EMPTY_MESSAGE_LOG: &str = "DELETE FROM message_log WHERE id <= $1";
+
 /// Any number of messages of any number of users, as one JSON array of `[user, seq, sent, stage, entry]`: one statement for
 /// a whole batch.
 pub(super) const SAVE_MESSAGES: PerDialect = PerDialect {
@@ -122,6 +128,9 @@ pub(super) const REMOVE_ARCHIVES: &str = "DELETE FROM archive WHERE user_jid = $
 /// All of the above, so that a test can have each database take them.
 #[cfg(test)]
 pub(super) const ALL: &[&str] = &[
+    APPEND_MESSAGES,
+    MESSAGE_LOG,
+    EMPTY_MESSAGE_LOG,
     META,
     SAVE_META,
     CLAIM_DATA_KEY,

@@ -4,19 +4,21 @@
 //! one commit. A batch in which one write fails is rolled back and done again one by one, so that no write suffers for
 //! another.
 
-mod messages;
+pub(super) mod messages;
 
 use std::sync::Arc;
 
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
+use tracing::warn;
 
 use crate::model::{Subscription, Timestamp, UserKey};
 use crate::session::archive::ArchiveChange;
 use crate::store::error::from_sqlx;
-use crate::store::journal::stage_number;
 use crate::store::seal::{Place, SealKey};
 use crate::store::sql::secret::{encode_secret, encode_text};
+use crate::store::sql::writer::messages::Pending;
 use crate::store::sql::{Inner, Pool, archive, statement as sql};
 use crate::store::{
     ContactRecord, MessageChanges, NameRecord, NewRegistration, RoomRecord, RosterEntry, RosterState, StoreError,
@@ -95,6 +97,8 @@ pub(super) enum Write {
         user: UserKey,
         changes: MessageChanges,
     },
+    /// Nothing new: what the log says of messages is to be in their table.
+    Fold,
 }
 
 /// An open transaction on either database.
@@ -147,10 +151,52 @@ impl Tx {
 /// Commits jobs until every sender is gone.
 pub(super) async fn run(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(QUEUE);
-    while jobs.recv_many(&mut batch, QUEUE).await > 0 {
-        commit(&inner, &mut batch).await;
+    loop {
+        let due = inner.pending().due();
+        let more = async {
+            match due {
+                Some(due) => timeout_at(due, jobs.recv_many(&mut batch, QUEUE)).await,
+                None => Ok(jobs.recv_many(&mut batch, QUEUE).await),
+            }
+        };
+        if more.await == Ok(0) {
+            break;
+        }
+        let asked: Vec<_> = batch.extract_if(.., |job| matches!(job.write, Write::Fold)).collect();
+        if !batch.is_empty() {
+            commit(&inner, &mut batch).await;
+        }
+        for job in asked {
+            answer(job.done, fold(&inner).await.map(|()| true));
+        }
+        if inner.pending().is_due()
+            && let Err(error) = fold(&inner).await
+        {
+            warn!(%error, "What was written about messages stays in the log for now.");
+        }
+    }
+    if let Err(error) = fold(&inner).await {
+        warn!(%error, "What was written about messages stays in the log until the database is opened again.");
     }
     inner.write.close().await;
+}
+
+/// Brings what the log says of messages into their table.
+async fn fold(inner: &Inner) -> Result<(), StoreError> {
+    let pending = inner.pending();
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let failed = |error| from_sqlx(error, &inner.place);
+    let mut tx = Tx::begin(&inner.write).await.map_err(failed)?;
+    if let Err(error) = messages::fold(&mut tx, &pending).await {
+        let _broken = tx.rollback().await;
+        return Err(failed(error));
+    }
+    tx.commit().await.map_err(failed)?;
+    // Only now: whoever reads meanwhile has to wait for this.
+    inner.change_pending(|pending| *pending = Pending::default());
+    Ok(())
 }
 
 async fn commit(inner: &Inner, batch: &mut Vec<Job>) {
@@ -169,7 +215,7 @@ async fn commit(inner: &Inner, batch: &mut Vec<Job>) {
         Err(_) if batch.len() > 1 => {
             for job in batch.drain(..) {
                 let mut single = vec![job];
-                let result = attempt(inner, &single).await;
+                let result = attempt(inner, &mut single).await;
                 if let Some(job) = single.pop() {
                     answer(
                         job.done,
@@ -193,30 +239,34 @@ fn answer(done: oneshot::Sender<Result<bool, StoreError>>, outcome: Result<bool,
 
 /// Does all jobs in one transaction. The inner results are refusals that changed nothing; the outer error means that
 /// nothing of the batch was kept.
-async fn attempt(inner: &Inner, batch: &[Job]) -> Result<Vec<Result<bool, StoreError>>, StoreError> {
+async fn attempt(inner: &Inner, batch: &mut [Job]) -> Result<Vec<Result<bool, StoreError>>, StoreError> {
     let failed = |error| from_sqlx(error, &inner.place);
     let mut tx = Tx::begin(&inner.write).await.map_err(failed)?;
     let mut outcomes = Vec::with_capacity(batch.len());
-    // What is said about messages is written at once, but not past the removal of a user: rows of someone who is gone would
-    // stay, and those of someone who came back would go.
-    for jobs in batch.split_inclusive(|job| matches!(job.write, Write::RemoveUser(_) | Write::ChangeAccount { .. })) {
-        if let Err(error) = messages::save(&mut tx, jobs.iter().map(|job| &job.write)).await {
+    let row = match messages::append(&mut tx, batch).await {
+        Ok(row) => row,
+        Err(error) => {
             let _broken = tx.rollback().await;
             return Err(failed(error));
         }
-        for job in jobs {
-            match execute(inner, &mut tx, &job.write).await {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(error) => {
-                    // If the rollback fails too, the connection is broken and the database rolls back by itself.
-                    let _broken = tx.rollback().await;
-                    return Err(error);
-                }
+    };
+    for job in batch.iter() {
+        match execute(inner, &mut tx, &job.write).await {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                // If the rollback fails too, the connection is broken and the database rolls back by itself.
+                let _broken = tx.rollback().await;
+                return Err(error);
             }
         }
     }
     match tx.commit().await {
-        Ok(()) => Ok(outcomes),
+        Ok(()) => {
+            if let Some(row) = row {
+                inner.change_pending(|pending| pending.committed(batch, row));
+            }
+            Ok(outcomes)
+        }
         // Over a network the commit may have arrived although its answer did not. Doing it again is harmless, every
         // write is idempotent; but if it cannot be done again nobody may be told that nothing was kept.
         Err(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => Err(StoreError::Uncertain),
@@ -300,8 +350,8 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             .execute(c)
             .await
             .map(|done| done.rows_affected())),
-        // All of the batch at once, before anything else.
-        Write::SaveMessages { .. } => Ok(1),
+        // In the log, with all of the batch; and a fold is none of the jobs of a batch.
+        Write::SaveMessages { .. } | Write::Fold => Ok(1),
         Write::SaveGrants { domain, grants: None } => in_tx!(tx, c => sqlx::query(sql::REMOVE_GRANTS)
             .bind(domain)
             .execute(c)

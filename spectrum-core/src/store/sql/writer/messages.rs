@@ -1,61 +1,229 @@
-//! The journal's part of a batch: the messages of all users in it with one statement, and one for those that may go.
+//! The journal's part of the writer. Owns what is in the log and not yet in the table of messages.
+//!
+//! A message changes several times within moments, and messages of a thousand users lie on a thousand pages. So a batch only
+//! appends one row to a log, and what has come of the messages meanwhile is folded into their table from time to time: of
+//! each message the last word. Whoever reads the table has the log folded first, if it holds something of theirs; what a
+//! process that died had not folded is folded when the database is opened.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::{Tx, Write, stage_number};
-use crate::store::MessageRecord;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Job, Tx, Write, in_tx};
+use crate::model::{Timestamp, UserKey};
+use crate::store::journal::{stage_number, stage_of};
 use crate::store::sql::statement as sql;
+use crate::store::{MessageChanges, MessageRecord};
 
-/// Writes what the jobs of a batch say about messages. Of each message the last word counts.
-pub(super) async fn save<'a>(tx: &mut Tx, writes: impl Iterator<Item = &'a Write>) -> Result<(), sqlx::Error> {
-    let mut put: Vec<(&str, &MessageRecord)> = Vec::new();
-    let mut places: HashMap<(&str, u64), usize> = HashMap::new();
-    let mut removed = String::new();
-    for write in writes {
-        let Write::SaveMessages { user, changes } = write else {
-            continue;
+/// Messages in the log after which it is folded.
+const FOLD_AT: usize = 8_192;
+/// How long a message may be in the log alone.
+const FOLD_AFTER: Duration = Duration::from_secs(5);
+
+/// The last words on messages that are in the log: `None` for one that may go.
+#[derive(Clone, Default)]
+pub(in crate::store::sql) struct Pending {
+    users: HashMap<UserKey, BTreeMap<u64, Option<MessageRecord>>>,
+    messages: usize,
+    /// The last row of the log.
+    newest: i64,
+    /// When the first one came.
+    since: Option<Instant>,
+}
+
+impl Pending {
+    /// Whether the log holds something of the user's.
+    pub(in crate::store::sql) fn has(&self, user: &UserKey) -> bool {
+        self.users.contains_key(user)
+    }
+
+    pub(in crate::store::sql) fn is_empty(&self) -> bool {
+        self.newest == 0
+    }
+
+    /// When the log is to be folded, if nothing makes it sooner.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.since.map(|since| since + FOLD_AFTER)
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.messages >= FOLD_AT || self.due().is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Takes in what was committed as row `newest` of the log.
+    pub(super) fn committed(&mut self, batch: &mut [Job], newest: i64) {
+        self.newest = newest;
+        self.since.get_or_insert_with(Instant::now);
+        for job in batch {
+            match &mut job.write {
+                Write::SaveMessages { user, changes } => {
+                    let MessageChanges { put, removed } = std::mem::take(changes);
+                    for record in put {
+                        self.put(user, record.seq, Some(record));
+                    }
+                    for seq in removed {
+                        self.put(user, seq, None);
+                    }
+                }
+                Write::RemoveUser(user) | Write::ChangeAccount { user, .. } => self.forget(user),
+                _ => {}
+            }
+        }
+    }
+
+    fn put(&mut self, user: &UserKey, seq: u64, record: Option<MessageRecord>) {
+        let messages = match self.users.get_mut(user) {
+            Some(messages) => messages,
+            None => self.users.entry(user.clone()).or_default(),
         };
-        for record in &changes.put {
-            match places.get(&(user.as_str(), record.seq)).and_then(|at| put.get_mut(*at)) {
-                Some(earlier) => *earlier = (user.as_str(), record),
+        if messages.insert(seq, record).is_none() {
+            self.messages += 1;
+        }
+    }
+
+    /// Takes in one entry of a row of the log; `None` if it is none.
+    fn logged(&mut self, entry: &[Value]) -> Option<()> {
+        let (user, rest) = entry.split_first()?;
+        let user = UserKey::from(user.as_str()?);
+        match rest {
+            [] => self.forget(&user),
+            [seq] => self.put(&user, seq.as_u64()?, None),
+            [seq, at, stage, entry] => {
+                let record = MessageRecord {
+                    seq: seq.as_u64()?,
+                    at: Timestamp::from_millis(at.as_i64()?),
+                    stage: stage_of(stage.as_i64()?.try_into().ok()?),
+                    entry: entry.to_string(),
+                };
+                self.put(&user, record.seq, Some(record));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn forget(&mut self, user: &UserKey) {
+        self.messages -= self.users.remove(user).map_or(0, |messages| messages.len());
+    }
+}
+
+/// Appends what the jobs of a batch say about messages to the log, and gives the row. Removals of users are written with it:
+/// what the log said of them before counts no more.
+pub(super) async fn append(tx: &mut Tx, batch: &[Job]) -> Result<Option<i64>, sqlx::Error> {
+    if !batch.iter().any(|job| {
+        matches!(
+            job.write,
+            Write::SaveMessages { .. } | Write::RemoveUser(_) | Write::ChangeAccount { .. }
+        )
+    }) {
+        return Ok(None);
+    }
+    let mut rows = Rows::default();
+    for job in batch {
+        match &job.write {
+            Write::SaveMessages { user, changes } => {
+                for record in &changes.put {
+                    rows.record(user, record)?;
+                }
+                for seq in &changes.removed {
+                    rows.begin(user)?;
+                    rows.number(seq);
+                    rows.end();
+                }
+            }
+            Write::RemoveUser(user) | Write::ChangeAccount { user, .. } => {
+                rows.begin(user)?;
+                rows.end();
+            }
+            _ => {}
+        }
+    }
+    in_tx!(tx, c => sqlx::query_scalar(sql::APPEND_MESSAGES).bind(rows.finish()).fetch_one(c).await).map(Some)
+}
+
+/// Writes the last words into the table, and empties the log of them.
+pub(in crate::store::sql) async fn fold(tx: &mut Tx, pending: &Pending) -> Result<(), sqlx::Error> {
+    let (mut put, mut removed) = (Rows::default(), Rows::default());
+    for (user, messages) in &pending.users {
+        for (seq, record) in messages {
+            match record {
+                Some(record) => put.record(user, record)?,
                 None => {
-                    places.insert((user.as_str(), record.seq), put.len());
-                    put.push((user.as_str(), record));
+                    removed.begin(user)?;
+                    removed.number(seq);
+                    removed.end();
                 }
             }
         }
-        for seq in &changes.removed {
-            removed.push(if removed.is_empty() { '[' } else { ',' });
-            row(&mut removed, user.as_str(), *seq)?;
-            removed.push(']');
-        }
     }
     if !put.is_empty() {
-        let mut rows = String::with_capacity(put.iter().map(|(user, record)| user.len() + record.entry.len() + 64).sum());
-        for (user, record) in put {
-            rows.push(if rows.is_empty() { '[' } else { ',' });
-            row(&mut rows, user, record.seq)?;
-            // Writing to a string does not fail.
-            let _ = write!(rows, ",{},{},", record.at.as_millis(), stage_number(record.stage));
-            rows.push_str(&record.entry);
-            rows.push(']');
-        }
-        rows.push(']');
-        run(tx, sql::SAVE_MESSAGES, rows).await?;
+        run(tx, sql::SAVE_MESSAGES, put.finish()).await?;
     }
     if !removed.is_empty() {
-        removed.push(']');
-        run(tx, sql::FORGET_MESSAGES, removed).await?;
+        run(tx, sql::FORGET_MESSAGES, removed.finish()).await?;
     }
-    Ok(())
+    in_tx!(tx, c => sqlx::query(sql::EMPTY_MESSAGE_LOG).bind(pending.newest).execute(c).await.map(drop))
 }
 
-/// The beginning of one row: whose, and its place.
-fn row(rows: &mut String, user: &str, seq: u64) -> Result<(), sqlx::Error> {
-    let user = serde_json::to_string(user).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let _ = write!(rows, "[{user},{seq}");
-    Ok(())
+/// What the log of a database holds that has just been opened.
+pub(in crate::store::sql) async fn logged(tx: &mut Tx) -> Result<Pending, sqlx::Error> {
+    let rows: Vec<(i64, String)> = in_tx!(tx, c => sqlx::query_as(sql::MESSAGE_LOG).fetch_all(c).await)?;
+    let mut pending = Pending::default();
+    for (id, entries) in rows {
+        let entries: Vec<Vec<Value>> = serde_json::from_str(&entries).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        for entry in &entries {
+            pending
+                .logged(entry)
+                .ok_or_else(|| sqlx::Error::Decode("no such entry of the log is known".into()))?;
+        }
+        pending.newest = id;
+    }
+    Ok(pending)
+}
+
+/// A JSON array of arrays.
+#[derive(Default)]
+struct Rows(String);
+
+impl Rows {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn record(&mut self, user: &UserKey, record: &MessageRecord) -> Result<(), sqlx::Error> {
+        self.begin(user)?;
+        self.number(record.seq);
+        self.number(record.at.as_millis());
+        self.number(stage_number(record.stage));
+        self.0.push(',');
+        self.0.push_str(&record.entry);
+        self.end();
+        Ok(())
+    }
+
+    fn begin(&mut self, user: &UserKey) -> Result<(), sqlx::Error> {
+        self.0.push_str(if self.0.is_empty() { "[[" } else { ",[" });
+        let user = serde_json::to_string(user.as_str()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        self.0.push_str(&user);
+        Ok(())
+    }
+
+    fn number(&mut self, number: impl std::fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = write!(self.0, ",{number}");
+    }
+
+    fn end(&mut self) {
+        self.0.push(']');
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push(']');
+        self.0
+    }
 }
 
 async fn run(tx: &mut Tx, statement: sql::PerDialect, rows: String) -> Result<(), sqlx::Error> {
