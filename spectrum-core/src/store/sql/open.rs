@@ -91,6 +91,8 @@ async fn sqlite(options: SqliteConnectOptions, survive_power_cuts: bool) -> Resu
     let failed = |error: sqlx::Error| opening(error, &place);
     let write = SqlitePoolOptions::new()
         .max_connections(1)
+        // A connection to a file does not break.
+        .test_before_acquire(false)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -100,6 +102,7 @@ async fn sqlite(options: SqliteConnectOptions, survive_power_cuts: bool) -> Resu
     // Connected when first needed. Not opened read-only: a reader of a WAL database must be able to write its index.
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
+        .test_before_acquire(false)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)

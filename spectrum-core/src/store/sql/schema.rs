@@ -190,7 +190,13 @@ mod tests {
         );
         assert_eq!(
             sums(Dialect::Postgres),
-            ["14bfdab57a4d2f92", "030f31ca65617212", "aa86b1adeae59d17", "37b89de9cf653e15"]
+            [
+                "14bfdab57a4d2f92",
+                "030f31ca65617212",
+                "aa86b1adeae59d17",
+                "37b89de9cf653e15",
+                "2f1404b35c6a16f3"
+            ]
         );
     }
 

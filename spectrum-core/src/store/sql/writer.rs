@@ -241,15 +241,28 @@ fn answer(done: oneshot::Sender<Result<bool, StoreError>>, outcome: Result<bool,
 /// nothing of the batch was kept.
 async fn attempt(inner: &Inner, batch: &mut [Job]) -> Result<Vec<Result<bool, StoreError>>, StoreError> {
     let failed = |error| from_sqlx(error, &inner.place);
+    let mut entries = messages::entries(batch).map_err(failed)?;
+    if batch.iter().all(|job| matches!(job.write, Write::SaveMessages { .. }))
+        && let Some(entries) = entries.take()
+    {
+        let row = messages::append_alone(&inner.write, entries)
+            .await
+            .map_err(committing(inner))?;
+        inner.change_pending(|pending| pending.committed(batch, row));
+        return Ok(batch.iter().map(|_| Ok(true)).collect());
+    }
     let mut tx = Tx::begin(&inner.write).await.map_err(failed)?;
     let mut outcomes = Vec::with_capacity(batch.len());
-    let row = match messages::append(&mut tx, batch).await {
-        Ok(row) => row,
-        Err(error) => {
-            let _broken = tx.rollback().await;
-            return Err(failed(error));
+    let mut row = None;
+    if let Some(entries) = entries {
+        match messages::append(&mut tx, entries).await {
+            Ok(id) => row = Some(id),
+            Err(error) => {
+                let _broken = tx.rollback().await;
+                return Err(failed(error));
+            }
         }
-    };
+    }
     for job in batch.iter() {
         match execute(inner, &mut tx, &job.write).await {
             Ok(outcome) => outcomes.push(outcome),
@@ -260,17 +273,19 @@ async fn attempt(inner: &Inner, batch: &mut [Job]) -> Result<Vec<Result<bool, St
             }
         }
     }
-    match tx.commit().await {
-        Ok(()) => {
-            if let Some(row) = row {
-                inner.change_pending(|pending| pending.committed(batch, row));
-            }
-            Ok(outcomes)
-        }
-        // Over a network the commit may have arrived although its answer did not. Doing it again is harmless, every
-        // write is idempotent; but if it cannot be done again nobody may be told that nothing was kept.
-        Err(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => Err(StoreError::Uncertain),
-        Err(error) => Err(failed(error)),
+    tx.commit().await.map_err(committing(inner))?;
+    if let Some(row) = row {
+        inner.change_pending(|pending| pending.committed(batch, row));
+    }
+    Ok(outcomes)
+}
+
+/// What an error of a commit means. Over a network the commit may have arrived although its answer did not. Doing it again is
+/// harmless, every write is idempotent; but if it cannot be done again nobody may be told that nothing was kept.
+fn committing(inner: &Inner) -> impl Fn(sqlx::Error) -> StoreError + '_ {
+    |error| match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => StoreError::Uncertain,
+        error => from_sqlx(error, &inner.place),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{Job, Tx, Write, in_tx};
 use crate::model::{Timestamp, UserKey};
 use crate::store::journal::{stage_number, stage_of};
-use crate::store::sql::statement as sql;
+use crate::store::sql::{Pool, on, statement as sql};
 use crate::store::{MessageChanges, MessageRecord};
 
 /// Messages in the log after which it is folded.
@@ -110,17 +110,9 @@ impl Pending {
     }
 }
 
-/// Appends what the jobs of a batch say about messages to the log, and gives the row. Removals of users are written with it:
-/// what the log said of them before counts no more.
-pub(super) async fn append(tx: &mut Tx, batch: &[Job]) -> Result<Option<i64>, sqlx::Error> {
-    if !batch.iter().any(|job| {
-        matches!(
-            job.write,
-            Write::SaveMessages { .. } | Write::RemoveUser(_) | Write::ChangeAccount { .. }
-        )
-    }) {
-        return Ok(None);
-    }
+/// What the jobs of a batch say about messages, as a row of the log; `None` if they say nothing. Removals of users are written
+/// with it: what the log said of them before counts no more.
+pub(super) fn entries(batch: &[Job]) -> Result<Option<String>, sqlx::Error> {
     let mut rows = Rows::default();
     for job in batch {
         match &job.write {
@@ -141,7 +133,17 @@ pub(super) async fn append(tx: &mut Tx, batch: &[Job]) -> Result<Option<i64>, sq
             _ => {}
         }
     }
-    in_tx!(tx, c => sqlx::query_scalar(sql::APPEND_MESSAGES).bind(rows.finish()).fetch_one(c).await).map(Some)
+    Ok((!rows.is_empty()).then(|| rows.finish()))
+}
+
+/// Appends such a row to the log.
+pub(super) async fn append(tx: &mut Tx, entries: String) -> Result<i64, sqlx::Error> {
+    in_tx!(tx, c => sqlx::query_scalar(sql::APPEND_MESSAGES).bind(entries).fetch_one(c).await)
+}
+
+/// The same as a transaction of its own: one passage to the database where there would be three.
+pub(super) async fn append_alone(pool: &Pool, entries: String) -> Result<i64, sqlx::Error> {
+    on!(pool, pool => sqlx::query_scalar(sql::APPEND_MESSAGES).bind(entries).fetch_one(pool).await)
 }
 
 /// Writes the last words into the table, and empties the log of them.
