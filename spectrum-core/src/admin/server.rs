@@ -194,13 +194,13 @@ async fn answer(request: &[u8], control: &dyn Control) -> Answer {
             }
         }
         Request::Admin { line } => match super::split(line.expose()) {
-            Some((verb, rest)) => match verb.arguments(rest) {
+            Some((verb, rest)) => match verb.check(control.status().mode).and_then(|()| verb.arguments(rest)) {
                 Ok(answers) => verb.perform(&answers, control).await.map(|report| json!(report.lines())),
                 Err(error) => Err(error),
             },
             None => Err(ControlError::Refused(format!(
                 "Error: Unknown variable or command\n{}",
-                super::help()
+                super::help(control.status().mode)
             ))),
         },
         Request::Unregister { user } => match prepared(&user) {

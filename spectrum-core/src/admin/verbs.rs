@@ -4,7 +4,11 @@
 //! Owns nothing. What the verbs do is in [`super::perform`].
 
 use super::ControlError;
+use crate::config::Mode;
 use crate::model::{Field, FieldKind, FormAnswers, Secret};
+
+/// Why registrations are nothing to ask a server for.
+const NO_REGISTRATIONS: &str = "A server keeps no registrations: users log in with their accounts of the network.";
 
 /// Most users in one answer.
 pub const MAX_LISTED: usize = 500;
@@ -273,6 +277,48 @@ impl AdminVerb {
         VERBS.iter().find(|verb| verb.node == node)
     }
 
+    /// Whether an instance of this mode can do it.
+    pub fn is_of(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Gateway => true,
+            Mode::Server => self.why_not_in_server().is_none(),
+        }
+    }
+
+    /// That this mode has the verb.
+    ///
+    /// # Errors
+    /// [`ControlError::WrongMode`] with the reason.
+    pub fn check(&self, mode: Mode) -> Result<(), ControlError> {
+        match (mode, self.why_not_in_server()) {
+            (Mode::Gateway, _) | (Mode::Server, None) => Ok(()),
+            (Mode::Server, Some(reason)) => Err(ControlError::WrongMode(reason.to_owned())),
+        }
+    }
+
+    /// Why a server does not have it, if it does not.
+    fn why_not_in_server(&self) -> Option<&'static str> {
+        match self.what {
+            What::RegisteredUsers | What::RegisteredCount | What::Register | What::Unregister | What::LastLogin => {
+                Some(NO_REGISTRATIONS)
+            }
+            What::WaitingMessages => Some("Here messages wait in sessions only: ask for those of one user."),
+            What::Announce | What::Outage | What::OutageOver => Some("Announcements are made in gateway mode only."),
+            What::Status
+            | What::Uptime
+            | What::OnlineUsers
+            | What::OnlineCount
+            | What::HasOnline
+            | What::Logout
+            | What::Backends
+            | What::BackendCount
+            | What::Crashes
+            | What::CrashCount
+            | What::Messages
+            | What::Memory(_) => None,
+        }
+    }
+
     /// What it needs to be told, as a form asks it.
     pub fn fields(&self) -> Vec<Field> {
         let field = |argument: &Argument| Field {
@@ -333,10 +379,15 @@ impl AdminVerb {
     }
 }
 
-/// The help of administrators, one verb a line.
-pub fn help() -> String {
+/// The help of administrators of an instance of this mode, one verb a line.
+pub fn help(mode: Mode) -> String {
     let line = |verb: &AdminVerb| format!("{}: {}", verb.written(), verb.title);
-    VERBS.iter().map(line).collect::<Vec<_>>().join("\n")
+    VERBS
+        .iter()
+        .filter(|verb| verb.is_of(mode))
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The verb of a line and what is left of the line. As on Spectrum 2 there may be a `get` or `set` in front.
@@ -372,6 +423,41 @@ mod tests {
         let names: BTreeSet<_> = VERBS.iter().map(|verb| verb.name).collect();
         let nodes: BTreeSet<_> = VERBS.iter().map(|verb| verb.node).collect();
         assert_eq!((names.len(), nodes.len()), (VERBS.len(), VERBS.len()));
+    }
+
+    #[test]
+    fn a_server_lists_no_verb_of_a_gateway_and_says_why() {
+        let listed = |mode| {
+            help(mode)
+                .lines()
+                .map(|line| line.split([' ', ':']).next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let (gateway, server) = (listed(Mode::Gateway), listed(Mode::Server));
+        assert_eq!(gateway.len(), VERBS.len());
+        let missing: Vec<_> = gateway.iter().filter(|name| !server.contains(name)).collect();
+        assert_eq!(
+            missing,
+            [
+                "registered_users",
+                "registered_users_count",
+                "last_login",
+                "register",
+                "unregister",
+                "waiting_messages",
+                "announce",
+                "outage",
+                "outage_over"
+            ]
+        );
+        for verb in VERBS {
+            assert_eq!(verb.check(Mode::Gateway), Ok(()));
+            assert_eq!(verb.check(Mode::Server).is_ok(), server.iter().any(|name| name == verb.name));
+        }
+        assert_eq!(
+            AdminVerb::by_name("register").unwrap().check(Mode::Server),
+            Err(ControlError::WrongMode(NO_REGISTRATIONS.to_owned()))
+        );
     }
 
     #[test]

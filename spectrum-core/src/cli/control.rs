@@ -95,10 +95,14 @@ pub(super) fn register(mode: Mode, arguments: &Register) -> Result<Exit, Failure
 pub(super) fn admin(mode: Mode, arguments: &Admin) -> Result<Exit, Failure> {
     let line = arguments.words.join(" ");
     if line.trim().is_empty() {
-        output::print(&format!("{}\n", crate::admin::help()))?;
+        output::print(&format!("{}\n", crate::admin::help(mode)))?;
         return Ok(Exit::Success);
     }
-    if crate::admin::split(&line).is_some_and(|(verb, _)| verb.takes_secret()) {
+    let verb = crate::admin::split(&line).map(|(verb, _)| verb);
+    if let Some(Err(wrong)) = verb.map(|verb| verb.check(mode)) {
+        return Err(Failure::usage(wrong.to_string()));
+    }
+    if verb.is_some_and(crate::admin::AdminVerb::takes_secret) {
         return Err(Failure::usage(
             "everybody on this machine can read command lines, and this verb takes a password: use `register`, which asks for it",
         ));

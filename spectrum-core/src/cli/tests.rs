@@ -252,6 +252,9 @@ fn registration_verbs_end_with_64_in_server_mode() {
         Exit::Usage
     );
     assert_eq!(typed(Mode::Server, &["unregister", "irc", "a@b"]), Exit::Usage);
+    for verb in ["register", "unregister", "registered_users"] {
+        assert_eq!(typed(Mode::Server, &["admin", "irc", verb, "a@b"]), Exit::Usage, "{verb}");
+    }
 }
 
 #[test]

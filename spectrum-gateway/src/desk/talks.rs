@@ -3,6 +3,7 @@
 
 use jid::{BareJid, Jid};
 use spectrum_core::admin;
+use spectrum_core::config::Mode;
 use spectrum_core::dialogue::chat::{HELP, Reply, Talk};
 use spectrum_core::dialogue::{Dialogue, Order, Outcome};
 use spectrum_core::model::UserKey;
@@ -164,7 +165,7 @@ impl Desk {
         let is_admin = self.is_admin(user);
         let text = if word == "help" {
             if is_admin {
-                format!("{HELP}\n\nFor administrators:\n{}", admin::help())
+                format!("{HELP}\n\nFor administrators:\n{}", admin::help(Mode::Gateway))
             } else {
                 HELP.to_owned()
             }

@@ -124,6 +124,8 @@ fn account<'a>(authcid: &'a str, domain: &BareJid) -> Result<(&'a str, BareJid),
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(message: &str) -> Result<(String, String, String), Failure> {
@@ -203,5 +205,54 @@ mod tests {
     #[test]
     fn passwords_may_be_anything() {
         assert_eq!(read("\0alice\0 pä%@ß ").unwrap().2, " pä%@ß ");
+    }
+
+    /// What is let through to the network fits what was said.
+    fn holds(bytes: &[u8], domain: &BareJid) -> Result<(), TestCaseError> {
+        let answer = plain(&STANDARD.encode(bytes), domain);
+        let Ok(credentials) = answer else {
+            prop_assert!(answer != Err(Failure::IncorrectEncoding));
+            return Ok(());
+        };
+        let text = std::str::from_utf8(bytes).unwrap();
+        let parts: Vec<_> = text.split('\0').collect();
+        prop_assert_eq!(parts.len(), 3);
+        prop_assert_eq!(credentials.user.domain(), domain.domain());
+        prop_assert!(credentials.user.node().is_some());
+        prop_assert!(parts[0].is_empty() || BareJid::new(parts[0]).unwrap() == credentials.user);
+        prop_assert_eq!(credentials.password.expose(), parts[2]);
+        prop_assert!((1..=MAX_PASSWORD_BYTES).contains(&parts[2].len()));
+        prop_assert!(!credentials.name.as_str().is_empty() && !credentials.name.as_str().contains('\0'));
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_in_the_element_has_an_answer(message in "\\PC{0,64}|[A-Za-z0-9+/= ]{0,64}") {
+            let domain = BareJid::new("irc.localhost").unwrap();
+            if STANDARD.decode(message.trim()).is_err() && message != "=" {
+                prop_assert_eq!(plain(&message, &domain), Err(Failure::IncorrectEncoding));
+            } else {
+                let _ = plain(&message, &domain);
+            }
+        }
+
+        #[test]
+        fn any_bytes_have_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..96)) {
+            holds(&bytes, &BareJid::new("irc.localhost").unwrap())?;
+        }
+
+        #[test]
+        fn fields_of_any_shape_have_an_answer(
+            fields in proptest::collection::vec("[aA%@ \\\\4ß\u{1}\u{212a}]{0,6}|alice(@irc\\.localhost)?|\\PC{0,8}|x{1020,1030}", 1..5),
+            spoilt in proptest::option::of((any::<prop::sample::Index>(), 0x80_u8..)),
+        ) {
+            let mut bytes = fields.join("\0").into_bytes();
+            if let Some((at, byte)) = spoilt && !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            holds(&bytes, &BareJid::new("irc.localhost").unwrap())?;
+        }
     }
 }
