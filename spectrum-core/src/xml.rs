@@ -12,6 +12,8 @@ pub const HINTS: &str = "urn:xmpp:hints";
 pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 /// Room configuration (XEP-0045 10).
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// Searching for people (XEP-0055).
+pub const SEARCH: &str = "jabber:iq:search";
 /// Direct invitations (XEP-0249).
 pub const CONFERENCE: &str = "jabber:x:conference";
 

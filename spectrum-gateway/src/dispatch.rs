@@ -15,6 +15,7 @@ use spectrum_core::session::Input;
 use spectrum_core::stanza::{Stanza, error};
 use spectrum_core::store::{RegisteredSessions, Store};
 use spectrum_core::tasks::{TaskHandle, Tasks};
+use spectrum_core::xml::SEARCH;
 use tokio::time::Instant;
 use tracing::{debug, info_span, warn};
 use xmpp_parsers::iq::Iq;
@@ -251,6 +252,12 @@ impl Dispatch {
             Iq::Get { payload, .. } if payload.is("query", ns::DISCO_ITEMS) && payload.attr("node").is_none() => {
                 if let Some(iq) = self.to_session(iq) {
                     self.serve(&iq);
+                }
+            }
+            // And so are its people.
+            Iq::Get { payload, .. } | Iq::Set { payload, .. } if payload.is("query", SEARCH) => {
+                if let Some(refused) = self.to_session(iq).and_then(|iq| self.not_logged_in(&iq.into())) {
+                    self.outbox.push(refused);
                 }
             }
             Iq::Get { .. } | Iq::Set { .. } => self.serve(&iq),

@@ -22,6 +22,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("muc_*", "0045"),
     ("http://jabber.org/protocol/commands", "0050"),
     ("vcard-temp", "0054"),
+    ("jabber:iq:search", "0055"),
     ("jabber:x:oob", "0066"),
     ("http://jabber.org/protocol/xhtml-im", "0071"),
     ("jabber:iq:register", "0077"),

@@ -7,6 +7,7 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::model::Capability;
 use crate::service::{Action, Answer, Request, ServiceCx, refuse};
+use crate::xml::SEARCH;
 
 /// Says what the transport is and can do.
 ///
@@ -87,6 +88,10 @@ impl Disco {
     fn info(&self, cx: &ServiceCx<'_>) -> DiscoInfoResult {
         let rooms = cx.info.is_some_and(|info| info.capabilities.has(Capability::Rooms));
         let muc = rooms.then_some(ns::MUC);
+        let search = cx
+            .info
+            .is_some_and(|info| info.capabilities.has(Capability::Search))
+            .then_some(SEARCH);
         let mut identities = vec![Identity::new(cx.category, cx.kind, "en", cx.name)];
         if rooms && cx.category != "conference" {
             // By this clients find out where rooms can be joined and listed (XEP-0045 section 6.2).
@@ -95,7 +100,14 @@ impl Disco {
         DiscoInfoResult {
             node: None,
             identities,
-            features: self.features.iter().copied().chain(muc).map(str::to_owned).collect(),
+            features: self
+                .features
+                .iter()
+                .copied()
+                .chain(muc)
+                .chain(search)
+                .map(str::to_owned)
+                .collect(),
             extensions: self.outages().into_iter().collect(),
         }
     }

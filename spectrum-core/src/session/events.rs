@@ -6,7 +6,7 @@ use crate::model::Chat;
 use crate::session::login::State;
 use crate::session::parts::Parts;
 use crate::session::pending::Pending;
-use crate::session::{Cx, Output, query, roster, sending, subscription};
+use crate::session::{Cx, Output, query, roster, search, sending, subscription};
 use crate::stanza::op_error;
 
 impl Parts {
@@ -147,6 +147,7 @@ impl Parts {
                     .profile_outcome(cx, &mut self.contacts, query::Fetched { of, iq, seen }, outcome)
             }
             Pending::RoomList(asked) => query::rooms_outcome(cx, &asked, outcome),
+            Pending::Search(asked) => search::outcome(cx, &asked, outcome),
             Pending::Roster { iq, wanted } => {
                 roster::outcome(cx, &mut self.contacts, roster::Asked { iq, wanted, seen }, outcome)
             }

@@ -30,6 +30,7 @@ mod resources;
 mod rooms;
 mod roster;
 mod rsm;
+mod search;
 mod sending;
 mod subscription;
 mod text;

@@ -34,6 +34,8 @@ pub(crate) enum Pending {
     },
     /// The rooms there are, for an IQ.
     RoomList(Box<crate::session::query::RoomsAsked>),
+    /// People who were looked for, for an IQ.
+    Search(Box<crate::session::search::Search>),
     /// A contact to be added, renamed or removed by a roster set.
     Roster {
         /// The request of the user.

@@ -14,9 +14,9 @@ use crate::model::{Avatar, Capability, Chat, ContactId, LegacyName, Patch, Profi
 use crate::session::contacts::Contacts;
 use crate::session::pending::Pending;
 use crate::session::request::Request;
-use crate::session::{Cx, caps, payload, rsm};
+use crate::session::{Cx, caps, payload, rsm, search};
 use crate::stanza::{Stanza, error, op_error};
-use crate::xml::{element, set, text_element};
+use crate::xml::{SEARCH, element, set, text_element};
 
 /// Profiles that are remembered, the least recently asked for goes first.
 const CACHED_PROFILES: usize = 16;
@@ -106,7 +106,9 @@ impl Queries {
         let Some(Request { iq, payload: asked, get }) = Request::of(iq) else {
             return;
         };
-        let answer = if get && asked.is("vCard", ns::VCARD) {
+        let answer = if asked.is("query", SEARCH) {
+            return search::request(cx, iq, &asked, get);
+        } else if get && asked.is("vCard", ns::VCARD) {
             match own {
                 Some(own) if cx.can(Capability::Profiles) => {
                     return self.profile(cx, contacts, Chat::Contact(own.into()), iq);

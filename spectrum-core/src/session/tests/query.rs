@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::backend::{Answer, OpError, OpErrorKind};
-use crate::model::{Avatar, Chat, ContactUpdate, Patch, Presence as ModelPresence, Profile, ProfileUpdate, RoomSummary};
+use crate::model::{
+    Avatar, Chat, ContactSummary, ContactUpdate, Patch, Presence as ModelPresence, Profile, ProfileUpdate, RoomSummary,
+};
 
 const RESULT: &str = "from='juliet@net.example/bot' to='romeo@example.org/desk' id='q'";
 
@@ -250,4 +252,80 @@ fn the_list_of_rooms_is_given_in_pages() {
         "{rest}"
     );
     assert!(ask(&mut desk, "<after>z@net.example</after>").contains("<item-not-found"));
+}
+
+#[test]
+fn people_are_looked_for_by_form_and_by_fields() {
+    let mut desk = Desk::online(GATEWAY, info());
+    desk.user("<iq to='net.example' type='get' id='q'><query xmlns='jabber:iq:search'/></iq>");
+    assert_eq!(
+        desk.stanzas(),
+        [
+            "<iq from='net.example' to='romeo@example.org/desk' id='q' type='result'><query xmlns='jabber:iq:search'>\
+          <instructions>Give a name, or a part of one.</instructions><nick/>\
+          <x xmlns='jabber:x:data' type='form'><title>Search for people</title>\
+          <instructions>Give a name, or a part of one.</instructions>\
+          <field type='hidden' var='FORM_TYPE'><value>jabber:iq:search</value></field>\
+          <field label='Name' type='text-single' var='nick'><required/></field></x></query></iq>"
+        ]
+    );
+    let nurse = || ContactSummary {
+        id: "Nurse".into(),
+        alias: Some("Angelica".to_owned()),
+    };
+    look_for(
+        &mut desk,
+        "<x xmlns='jabber:x:data' type='submit'><field var='nick'><value> the  nurse </value></field></x>",
+    );
+    let (request, verb) = desk.verb();
+    assert_eq!(verb, Verb::Search("the nurse".to_owned()));
+    desk.outcome(request, Ok(Answer::Contacts(vec![nurse()])));
+    assert_eq!(
+        desk.stanzas(),
+        [
+            "<iq from='net.example' to='romeo@example.org/desk' id='q' type='result'><query xmlns='jabber:iq:search'>\
+          <x xmlns='jabber:x:data' type='result'><field type='hidden' var='FORM_TYPE'><value>jabber:iq:search</value></field>\
+          <reported><field label='Address' type='jid-single' var='jid'/><field label='Name' type='text-single' var='nick'/></reported>\
+          <item><field var='jid'><value>nurse@net.example</value></field><field var='nick'><value>Angelica</value></field></item>\
+          </x></query></iq>"
+        ]
+    );
+    look_for(&mut desk, "<first>the</first><last>nurse</last>");
+    let (request, verb) = desk.verb();
+    assert_eq!(verb, Verb::Search("the nurse".to_owned()));
+    desk.outcome(request, Ok(Answer::Contacts(vec![nurse()])));
+    assert_eq!(
+        desk.stanzas(),
+        [
+            "<iq from='net.example' to='romeo@example.org/desk' id='q' type='result'><query xmlns='jabber:iq:search'>\
+          <item jid='nurse@net.example'><nick>Angelica</nick></item></query></iq>"
+        ]
+    );
+}
+
+#[test]
+fn a_search_for_nothing_for_too_much_or_where_nobody_can_be_found_is_refused() {
+    let mut desk = Desk::online(GATEWAY, info());
+    for (wanted, condition) in [
+        (String::new(), "<bad-request"),
+        ("<nick>  </nick>".to_owned(), "<bad-request"),
+        (format!("<nick>{}</nick>", "x".repeat(300)), "<bad-request"),
+        ("<x xmlns='jabber:x:data' type='cancel'/>".to_owned(), "<bad-request"),
+    ] {
+        look_for(&mut desk, &wanted);
+        assert!(desk.stanzas().concat().contains(condition), "{wanted}");
+    }
+    look_for(&mut desk, "<nick>nurse</nick>");
+    let (request, _) = desk.verb();
+    desk.outcome(request, Err(OpError::unsupported()));
+    assert!(desk.stanzas().concat().contains("type='error'"));
+    let mut desk = Desk::online(GATEWAY, info_without(&[Capability::Search]));
+    look_for(&mut desk, "<nick>nurse</nick>");
+    assert!(desk.stanzas().concat().contains("<service-unavailable"));
+}
+
+fn look_for(desk: &mut Desk, wanted: &str) {
+    desk.user(&format!(
+        "<iq to='net.example' type='set' id='q'><query xmlns='jabber:iq:search'>{wanted}</query></iq>"
+    ));
 }
