@@ -20,6 +20,8 @@ use crate::store::{MessageChanges, MessageRecord};
 
 /// Messages in the log after which it is folded.
 const FOLD_AT: usize = 8_192;
+/// Bytes of messages that came to it, after which it is folded as well.
+const FOLD_AT_BYTES: usize = 8 << 20;
 /// How long a message may be in the log alone.
 const FOLD_AFTER: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,8 @@ const FOLD_AFTER: Duration = Duration::from_secs(5);
 pub(in crate::store::sql) struct Pending {
     users: HashMap<UserKey, BTreeMap<u64, Option<MessageRecord>>>,
     messages: usize,
+    /// Of all that came, those that have been replaced meanwhile included.
+    bytes: usize,
     /// The last row of the log.
     newest: i64,
     /// When the first one came.
@@ -50,7 +54,7 @@ impl Pending {
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.messages >= FOLD_AT || self.due().is_some_and(|due| due <= Instant::now())
+        self.messages >= FOLD_AT || self.bytes >= FOLD_AT_BYTES || self.due().is_some_and(|due| due <= Instant::now())
     }
 
     /// Takes in what was committed as row `newest` of the log.
@@ -79,6 +83,7 @@ impl Pending {
             Some(messages) => messages,
             None => self.users.entry(user.clone()).or_default(),
         };
+        self.bytes += record.as_ref().map_or(0, |record| record.entry.len());
         if messages.insert(seq, record).is_none() {
             self.messages += 1;
         }
@@ -240,5 +245,49 @@ async fn run(tx: &mut Tx, statement: sql::PerDialect, rows: String) -> Result<()
             .execute(&mut **transaction)
             .await
             .map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::JournalStage;
+
+    fn record(seq: u64, bytes: usize) -> MessageRecord {
+        MessageRecord {
+            seq,
+            at: Timestamp::from_millis(0),
+            stage: JournalStage::Waits,
+            entry: "x".repeat(bytes),
+        }
+    }
+
+    #[test]
+    fn many_messages_and_long_ones_are_not_gathered_without_end() {
+        let user = UserKey::from("romeo@x");
+        let (mut many, mut long) = (Pending::default(), Pending::default());
+        for seq in 1..=FOLD_AT as u64 {
+            assert!(!many.is_due());
+            many.put(&user, seq, Some(record(seq, 1)));
+        }
+        assert!(many.is_due());
+        // The same message again and again.
+        for _ in 0..FOLD_AT_BYTES / 65_536 {
+            assert!(!long.is_due());
+            long.put(&user, 1, Some(record(1, 65_536)));
+        }
+        assert!(long.is_due());
+    }
+
+    #[test]
+    fn of_a_user_who_is_gone_nothing_is_pending() {
+        let (romeo, juliet) = (UserKey::from("romeo@x"), UserKey::from("juliet@x"));
+        let mut pending = Pending::default();
+        pending.put(&romeo, 1, Some(record(1, 9)));
+        pending.put(&juliet, 1, None);
+        pending.forget(&romeo);
+        assert!(!pending.has(&romeo));
+        assert!(pending.has(&juliet));
+        assert_eq!(pending.messages, 1);
     }
 }
