@@ -174,7 +174,8 @@ impl Link {
                     Turn::Ended => return Left::Lost(network("The server has ended the connection.")),
                     Turn::Lost(error) => return Left::Lost(network(format!("The connection to the server was lost: {error}."))),
                 },
-                () = sleep(DEAF), if is_full => {
+                // Made when it is first waited for, and not for every stanza.
+                () = async { sleep(DEAF).await }, if is_full => {
                     if self.wire.is_full() {
                         return Left::Lost(network("The server does not read what it asks for."));
                     }

@@ -159,10 +159,7 @@ async fn answer(request: &[u8], control: &dyn Control) -> Answer {
     let done = |result: Result<(), ControlError>| result.map(|()| Value::Null);
     let result = match request {
         Request::Status => serde_json::to_value(control.status()).map_err(|error| ControlError::Failed(error.to_string())),
-        Request::Doctor => match control.doctor().await {
-            Ok(diagnosis) => Ok(json!(diagnosis)),
-            Err(error) => Err(error),
-        },
+        Request::Doctor => control.doctor().await.map(|diagnosis| json!(diagnosis)),
         Request::Users { after } => {
             let mut users = control.users(after.as_ref(), MAX_USERS_PER_ANSWER + 1);
             let more = users.len() > MAX_USERS_PER_ANSWER;

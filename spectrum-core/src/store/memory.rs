@@ -63,6 +63,18 @@ impl MemoryStore {
     }
 }
 
+/// A registration that has just been made.
+fn begun(registration: NewRegistration, at: Timestamp) -> Registration {
+    Registration {
+        legacy_name: registration.legacy_name,
+        password: registration.password,
+        settings: registration.settings,
+        created: at,
+        last_login: None,
+        online: false,
+    }
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     async fn load_registration(&self, user: &UserKey) -> Result<Option<Registration>, StoreError> {
@@ -88,14 +100,7 @@ impl Store for MemoryStore {
         check_text("legacy name", registration.legacy_name.as_str())?;
         self.write(user, |kept| {
             let is_new = kept.registration.is_none();
-            kept.registration.get_or_insert(Registration {
-                legacy_name: registration.legacy_name,
-                password: registration.password,
-                settings: registration.settings,
-                created: at,
-                last_login: None,
-                online: false,
-            });
+            kept.registration.get_or_insert_with(|| begun(registration, at));
             is_new
         })
     }
@@ -104,14 +109,7 @@ impl Store for MemoryStore {
         check_text("legacy name", registration.legacy_name.as_str())?;
         self.write(user, |kept| {
             *kept = Kept {
-                registration: Some(Registration {
-                    legacy_name: registration.legacy_name,
-                    password: registration.password,
-                    settings: registration.settings,
-                    created: at,
-                    last_login: None,
-                    online: false,
-                }),
+                registration: Some(begun(registration, at)),
                 ..Kept::default()
             };
         })

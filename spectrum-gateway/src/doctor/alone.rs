@@ -1,4 +1,5 @@
-//! Looking while no instance runs: a link of our own for as long as it takes. Nothing that comes in is answered.
+//! Looking while no instance runs: a link of our own for as long as it takes. Whoever wants something of the transport meanwhile is
+//! told that it is not there, as the XMPP server does while nobody holds the link.
 //!
 //! Owns the link and what comes over it.
 
@@ -11,7 +12,7 @@ use jid::{BareJid, Jid};
 use spectrum_core::admin::Diagnosis;
 use spectrum_core::config::Config;
 use spectrum_core::instance::{RunError, Shutdown};
-use spectrum_core::stanza::Stanza;
+use spectrum_core::stanza::{Stanza, error};
 use spectrum_core::tasks::Tasks;
 use spectrum_core::xml::element;
 use tokio::sync::Notify;
@@ -20,6 +21,8 @@ use tracing::info_span;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
+use xmpp_parsers::presence::Type as PresenceType;
+use xmpp_parsers::stanza_error::DefinedCondition;
 
 use super::found::{Found, Strictness, survey};
 use super::{Asker, PATIENCE, domains, judge};
@@ -49,6 +52,7 @@ pub(crate) async fn alone(config: &Arc<Config>) -> Result<Diagnosis, RunError> {
     let ear = Arc::new(Ear {
         config: Arc::clone(config),
         asker: Arc::clone(&asker),
+        outbox: Arc::clone(&outbox),
         heard: Mutex::default(),
         news: Notify::new(),
     });
@@ -146,6 +150,7 @@ struct Heard {
 struct Ear {
     config: Arc<Config>,
     asker: Arc<Asker>,
+    outbox: Arc<Outbox>,
     heard: Mutex<Heard>,
     news: Notify,
 }
@@ -174,6 +179,41 @@ impl Ear {
     }
 }
 
+impl Ear {
+    /// Believed as a running instance does: of a domain, for its own users, if they may use the transport.
+    fn grant(&self, message: &Message, grants: Grants) {
+        if let Some(from) = &message.from
+            && from.node().is_none()
+            && from.resource().is_none()
+            && self.config.allows_domain(from.domain().as_str())
+        {
+            let domain = from.domain().to_string();
+            let is_asked = domains(&self.config).iter().any(|asked| asked.as_str() == domain);
+            if is_asked {
+                self.note(|heard| drop(heard.grants.insert(domain, grants)));
+            }
+        }
+    }
+
+    fn refuse(&self, stanza: &Stanza) {
+        if let Some(reply) = refusal(stanza) {
+            self.outbox.push(reply);
+        }
+    }
+}
+
+/// The answer to what somebody wants of a transport that does not run; nothing to what wants nothing.
+pub(super) fn refusal(stanza: &Stanza) -> Option<Stanza> {
+    let wants_something = match stanza {
+        Stanza::Iq(_) => true,
+        Stanza::Message(message) => !message.bodies.is_empty(),
+        // Whoever is there is asked again when the instance starts.
+        Stanza::Presence(presence) => presence.type_ == PresenceType::Subscribe,
+    };
+    let away = error(DefinedCondition::ServiceUnavailable, "The transport is not running.");
+    wants_something.then(|| stanza.error_reply(away)).flatten()
+}
+
 impl Handler for Ear {
     fn stanza(&self, stanza: Stanza) {
         match stanza {
@@ -181,21 +221,11 @@ impl Handler for Ear {
             Stanza::Message(message) if is_forged(&message) && message.type_ != MessageType::Error => {
                 self.note(|heard| heard.forged = true);
             }
-            Stanza::Message(message) => {
-                // Believed as a running instance does: of a domain, for its own users, if they may use the transport.
-                if let (Some(from), Some(grants)) = (&message.from, Grants::read(&message))
-                    && from.node().is_none()
-                    && from.resource().is_none()
-                    && self.config.allows_domain(from.domain().as_str())
-                {
-                    let domain = from.domain().to_string();
-                    let is_asked = domains(&self.config).iter().any(|asked| asked.as_str() == domain);
-                    if is_asked {
-                        self.note(|heard| drop(heard.grants.insert(domain, grants)));
-                    }
-                }
-            }
-            Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) | Stanza::Presence(_) => {}
+            Stanza::Message(message) => match Grants::read(&message) {
+                Some(grants) => self.grant(&message, grants),
+                None => self.refuse(&message.into()),
+            },
+            Stanza::Iq(_) | Stanza::Presence(_) => self.refuse(&stanza),
         }
     }
 

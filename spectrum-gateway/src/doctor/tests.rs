@@ -7,9 +7,13 @@ use jid::{BareJid, Jid};
 use minidom::Element;
 use spectrum_core::admin::{Diagnosis, Verdict};
 use spectrum_core::config::Config;
+use spectrum_core::stanza::Stanza;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use super::alone::refusal;
 use super::found::{Domain, Found, Said, Strictness};
 use super::{Asker, domains, judge};
 use crate::link::{LinkError, Outbox};
@@ -283,4 +287,44 @@ async fn answers_count_from_who_was_asked_alone_and_silence_ends() {
     assert!(matches!(question().await, Said::Nothing));
     // What comes too late is nobody's.
     assert!(asker.answered(result("localhost", "spectrum-doctor-2")).is_some());
+}
+
+#[test]
+fn whoever_wants_something_while_doctor_holds_the_link_is_told_that_nobody_is_there() {
+    let read = |xml: &str| xml.parse::<Element>().unwrap();
+    let message = |xml: &str| Stanza::from(Message::try_from(read(xml)).unwrap());
+    let presence = |xml: &str| Stanza::from(Presence::try_from(read(xml)).unwrap());
+    let iq = |xml: &str| Stanza::from(Iq::try_from(read(xml)).unwrap());
+    let address = "xmlns='jabber:client' from='alice@localhost/x' to='irc.localhost' id='1'";
+    for wanted in [
+        message(&format!("<message {address} type='chat'><body>hello</body></message>")),
+        iq(&format!("<iq {address} type='get'><query xmlns='jabber:iq:register'/></iq>")),
+        iq(&format!("<iq {address} type='set'><query xmlns='jabber:iq:register'/></iq>")),
+        presence(&format!("<presence {address} type='subscribe'/>")),
+    ] {
+        let reply = refusal(&wanted).unwrap_or_else(|| panic!("{wanted:?} has no answer"));
+        assert_eq!(reply.recipient(), wanted.sender());
+        assert!(matches!(
+            &reply,
+            Stanza::Iq(Iq::Error { .. })
+                | Stanza::Message(Message {
+                    type_: MessageType::Error,
+                    ..
+                })
+                | Stanza::Presence(Presence {
+                    type_: PresenceType::Error,
+                    ..
+                })
+        ));
+    }
+    for nothing in [
+        message(&format!("<message {address} type='error'><body>hello</body></message>")),
+        message(&format!(
+            "<message {address} type='chat'><active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+        )),
+        iq(&format!("<iq {address} type='result'/>")),
+        presence(&format!("<presence {address}/>")),
+    ] {
+        assert!(refusal(&nothing).is_none(), "{nothing:?}");
+    }
 }

@@ -172,7 +172,8 @@ pub(super) async fn run(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>) {
         if inner.pending().is_due()
             && let Err(error) = fold(&inner).await
         {
-            warn!(%error, "What was written about messages stays in the log for now.");
+            warn!(%error, "What was written about messages stays in the log until it is folded again in a while.");
+            inner.change_pending(Pending::postpone);
         }
     }
     if let Err(error) = fold(&inner).await {
@@ -194,7 +195,8 @@ async fn fold(inner: &Inner) -> Result<(), StoreError> {
         return Err(failed(error));
     }
     tx.commit().await.map_err(failed)?;
-    // Only now: whoever reads meanwhile has to wait for this.
+    // Only now: whoever reads meanwhile has to wait for this. Held twice, it would be copied first.
+    drop(pending);
     inner.change_pending(|pending| *pending = Pending::default());
     Ok(())
 }
@@ -241,6 +243,9 @@ fn answer(done: oneshot::Sender<Result<bool, StoreError>>, outcome: Result<bool,
 /// nothing of the batch was kept.
 async fn attempt(inner: &Inner, batch: &mut [Job]) -> Result<Vec<Result<bool, StoreError>>, StoreError> {
     let failed = |error| from_sqlx(error, &inner.place);
+    if inner.pending().is_full() {
+        fold(inner).await?;
+    }
     let mut entries = messages::entries(batch).map_err(failed)?;
     if batch.iter().all(|job| matches!(job.write, Write::SaveMessages { .. }))
         && let Some(entries) = entries.take()

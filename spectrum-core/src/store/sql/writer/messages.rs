@@ -25,6 +25,9 @@ const FOLD_AT_BYTES: usize = 8 << 20;
 /// How long a message may be in the log alone.
 const FOLD_AFTER: Duration = Duration::from_secs(5);
 
+/// How many times as much makes nothing further be written before it is folded: memory stays bounded where it cannot be.
+const TOO_MUCH: usize = 4;
+
 /// The last words on messages that are in the log: `None` for one that may go.
 #[derive(Clone, Default)]
 pub(in crate::store::sql) struct Pending {
@@ -34,8 +37,10 @@ pub(in crate::store::sql) struct Pending {
     bytes: usize,
     /// The last row of the log.
     newest: i64,
-    /// When the first one came.
-    since: Option<Instant>,
+    /// When it is to be folded, if nothing makes it sooner.
+    due: Option<Instant>,
+    /// It could not be folded: until when that is not tried again.
+    pause: Option<Instant>,
 }
 
 impl Pending {
@@ -50,17 +55,28 @@ impl Pending {
 
     /// When the log is to be folded, if nothing makes it sooner.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + FOLD_AFTER)
+        self.pause.or(self.due)
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.messages >= FOLD_AT || self.bytes >= FOLD_AT_BYTES || self.due().is_some_and(|due| due <= Instant::now())
+        let is_much = self.messages >= FOLD_AT || self.bytes >= FOLD_AT_BYTES;
+        (is_much && self.pause.is_none()) || self.due().is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Whether it holds so much that nothing may come to it.
+    pub(super) fn is_full(&self) -> bool {
+        self.messages >= FOLD_AT * TOO_MUCH || self.bytes >= FOLD_AT_BYTES * TOO_MUCH
+    }
+
+    /// It could not be folded, and is tried again after a while.
+    pub(super) fn postpone(&mut self) {
+        self.pause = Some(Instant::now() + FOLD_AFTER);
     }
 
     /// Takes in what was committed as row `newest` of the log.
     pub(super) fn committed(&mut self, batch: &mut [Job], newest: i64) {
         self.newest = newest;
-        self.since.get_or_insert_with(Instant::now);
+        self.due.get_or_insert_with(|| Instant::now() + FOLD_AFTER);
         for job in batch {
             match &mut job.write {
                 Write::SaveMessages { user, changes } => {
@@ -277,6 +293,25 @@ mod tests {
             long.put(&user, 1, Some(record(1, 65_536)));
         }
         assert!(long.is_due());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_folded_is_tried_again_after_a_while_and_does_not_grow_without_end() {
+        let user = UserKey::from("romeo@x");
+        let mut pending = Pending::default();
+        for seq in 1..=FOLD_AT as u64 {
+            pending.put(&user, seq, Some(record(seq, 1)));
+        }
+        pending.postpone();
+        assert!(!pending.is_due());
+        assert_eq!(pending.due(), Some(Instant::now() + FOLD_AFTER));
+        tokio::time::advance(FOLD_AFTER).await;
+        assert!(pending.is_due());
+        assert!(!pending.is_full());
+        for seq in 1..=(FOLD_AT * TOO_MUCH) as u64 {
+            pending.put(&user, seq, Some(record(seq, 1)));
+        }
+        assert!(pending.is_full());
     }
 
     #[test]
