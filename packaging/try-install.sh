@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs, checks, starts, ends and removes the packages in a fresh root, and leaves nothing behind.
+# Installs, checks, starts, ends, removes and (deb) purges the packages in a fresh root, and sees what they leave behind.
 #
 #   packaging/try-install.sh deb|rpm [DIRECTORY]     with the packages; without it packaging/build makes them
 #
@@ -113,4 +113,17 @@ done
 for kept in /etc/spectrum2/transports/gateway-irc.toml /var/lib/spectrum2; do
   [ -e "$root$kept" ] || fail "$kept is gone"
 done
+# left PATTERN: what is named after us and is not expected there.
+left() {
+  (cd "$root" && find . -xdev -path ./packages -prune -o -iname '*spectrum*' -print | grep -Ev "$1" || true)
+}
+rest=$(left '^\./(etc|var/lib|var/log|run)/spectrum2(/|$)|^\./etc/logrotate.d/spectrum-transport$|^\./var/lib/(dpkg|systemd)/')
+[ -z "$rest" ] || fail "left behind: $rest"
+if [ "$kind" = deb ]; then
+  say "purge"
+  [ -n "$(ls "$root"/var/lib/spectrum2/*/key)" ] || fail "there is no state to purge"
+  apt purge -y spectrum-transport spectrum-irc spectrum-xmpp
+  rest=$(left '^$')
+  [ -z "$rest" ] || fail "left behind by a purge: $rest"
+fi
 say "all is well"
