@@ -344,7 +344,7 @@ impl Control for Gateway {
             Some(outage) => outage.words(clock::now()),
             None => "The outage is over.".to_owned(),
         };
-        self.outage.set(outage)?;
+        self.outage.set(outage).await?;
         self.announce(&text).await
     }
 

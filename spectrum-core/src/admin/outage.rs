@@ -103,6 +103,8 @@ fn time(text: &str) -> Result<Timestamp, ControlError> {
 pub struct OutageNote {
     file: Option<PathBuf>,
     outage: Mutex<Option<Outage>>,
+    /// Who writes the file. Held while a thread does, which is why it is tokio's: nobody else waits for it.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl OutageNote {
@@ -111,6 +113,7 @@ impl OutageNote {
         Self {
             file: file.map(Path::to_owned),
             outage: Mutex::new(file.and_then(read)),
+            writing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -119,16 +122,21 @@ impl OutageNote {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes an outage, or that there is none. Blocks for the file, if there is one.
+    /// Notes an outage, or that there is none. Waits for the file, if there is one; it is written by a thread that may block, for
+    /// it may be on a disk of another machine. Of two at the same time the later one counts, in the file too.
     ///
     /// # Errors
     /// [`ControlError::Failed`] if the file cannot be written; the note is as it was.
-    pub fn set(&self, outage: Option<Outage>) -> Result<(), ControlError> {
-        if let Some(file) = &self.file {
+    pub async fn set(&self, outage: Option<Outage>) -> Result<(), ControlError> {
+        let _turn = self.writing.lock().await;
+        if let Some(file) = self.file.clone() {
             // "When the outage is over, the file SHOULD be replaced with an empty JSON object."
             let json = outage.as_ref().map_or_else(|| json!({}), Outage::json);
-            replace(file, &format!("{json}\n"))
-                .map_err(|failed| ControlError::Failed(format!("cannot write {}: {failed}", file.display())))?;
+            let name = file.display().to_string();
+            let written = tokio::task::spawn_blocking(move || replace(&file, &format!("{json}\n"))).await;
+            written
+                .unwrap_or_else(|ended| Err(std::io::Error::other(ended)))
+                .map_err(|failed| ControlError::Failed(format!("cannot write {name}: {failed}")))?;
         }
         *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
         Ok(())
@@ -169,15 +177,15 @@ mod tests {
         time(text).unwrap()
     }
 
-    #[test]
-    fn a_note_is_written_as_the_xep_has_it_and_survives_the_process() {
+    #[tokio::test]
+    async fn a_note_is_written_as_the_xep_has_it_and_survives_the_process() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("outage.json");
         let note = OutageNote::open(Some(&file));
         assert_eq!(note.current(), None);
         let now = at("2027-01-01T00:00:00Z");
         let outage = Outage::told("2027-01-02T01:00:00Z", "2027-01-02T03:00:00+01:00", "We move.", now).unwrap();
-        note.set(Some(outage.clone())).unwrap();
+        note.set(Some(outage.clone())).await.unwrap();
         let written: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let expected = json!({
             "planned": true,
@@ -187,7 +195,7 @@ mod tests {
         });
         assert_eq!(written, expected);
         assert_eq!(OutageNote::open(Some(&file)).current(), Some(outage));
-        note.set(None).unwrap();
+        note.set(None).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
         assert_eq!(OutageNote::open(Some(&file)).current(), None);
     }

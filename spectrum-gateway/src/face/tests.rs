@@ -269,12 +269,12 @@ fn roster_change_is_a_set_in_the_words_of_a_privileged_entity() {
     );
 }
 
-#[test]
-fn an_outage_stands_in_the_transports_presence() {
+#[tokio::test]
+async fn an_outage_stands_in_the_transports_presence() {
     let outage = Outage::told("now", "-", "The network is down.", clock::now()).unwrap();
     let since = outage.beginning.date_time();
     let face = face();
-    face.outage.set(Some(outage)).unwrap();
+    face.outage.set(Some(outage)).await.unwrap();
     let (user, transport) = (
         BareJid::new("romeo@localhost").unwrap(),
         BareJid::new("irc.localhost").unwrap(),
