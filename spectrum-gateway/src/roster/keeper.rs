@@ -20,6 +20,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::roster::Roster;
 
+use super::exchange;
 use super::plan::{Plan, Situation, Step};
 use super::{Kind, Wanted, ours, wanted};
 use crate::face;
@@ -333,9 +334,14 @@ impl RosterKeeper {
                 let next = plan.steps(Situation { access, up_since, now }, &mut steps);
                 state.set_due(&user, next);
                 if let Ok(jid) = BareJid::new(user.as_str()) {
+                    let mut left = Vec::new();
                     for step in steps.drain(..) {
+                        if let Step::Unsubscribe(contact) = &step {
+                            left.push(contact.clone());
+                        }
                         self.perform(&mut state, &user, &jid, step, &mut stanzas);
                     }
+                    stanzas.extend(exchange::deletions(&self.transport, &jid, &left).map(Stanza::from));
                 }
                 steps.clear();
                 state.forget_if_done(&user);

@@ -5,6 +5,7 @@
 //! contacts. Nothing is removed from a roster unless a session says that it is gone: a contact list that arrives in part
 //! deletes nobody.
 
+mod exchange;
 mod keeper;
 mod plan;
 

@@ -143,6 +143,15 @@ async fn removal_without_a_grant_takes_back_every_subscription() {
                 .await;
         }
     }
+    // The server keeps the items, without a subscription; a client that can takes them out (XEP-0144).
+    scene
+        .expect(
+            "<message type='headline' from='irc.localhost' to='romeo@localhost'>\
+             <x xmlns='http://jabber.org/protocol/rosterx'>\
+             <item action='delete' jid='irc.localhost'/><item action='delete' jid='nurse@irc.localhost'/></x>\
+             <no-store xmlns='urn:xmpp:hints'/></message>",
+        )
+        .await;
     scene.send("<iq type='set' id='again' from='romeo@localhost/orchard' to='irc.localhost'><query xmlns='jabber:iq:register'><remove/></query></iq>").await;
     let answer = scene.next().await;
     assert!(String::from(&answer).contains("registration-required"), "{answer:?}");
