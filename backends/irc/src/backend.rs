@@ -111,7 +111,7 @@ impl Backend for IrcBackend {
         // The host behind a name is seen as `%host`, in the form that people write.
         info.jid_escaping = false;
         "#&".clone_into(&mut info.room_prefixes);
-        info.registration = vec![field("username", "Nickname", FieldKind::Text, true)];
+        info.registration = vec![field("username", "Nickname", FieldKind::Name, true)];
         match &self.shared.options.networks {
             Networks::Fixed(server) => {
                 info.registration.push(field(
@@ -133,7 +133,7 @@ impl Backend for IrcBackend {
                     info.registration.push(field(
                         format!("nickname@{host}"),
                         format!("Nickname on {host}"),
-                        FieldKind::Text,
+                        FieldKind::Name,
                         false,
                     ));
                     info.registration.push(field(

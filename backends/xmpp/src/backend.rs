@@ -134,7 +134,7 @@ impl Backend for XmppBackend {
             default: None,
         };
         info.registration = vec![
-            field("username", label, FieldKind::Text),
+            field("username", label, FieldKind::Name),
             field("password", "Password", FieldKind::Password),
         ];
         info.registration_instructions = instructions;

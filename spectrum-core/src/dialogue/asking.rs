@@ -86,7 +86,7 @@ impl Asking {
 fn question(field: &Field) -> String {
     let label = if field.label.is_empty() { &field.name } else { &field.label };
     let hint = match &field.kind {
-        FieldKind::Text | FieldKind::Password => String::new(),
+        FieldKind::Text | FieldKind::Name | FieldKind::Password => String::new(),
         FieldKind::Boolean => " (yes or no)".to_owned(),
         FieldKind::Choice(choices) => {
             let labels: Vec<_> = choices
@@ -109,7 +109,7 @@ fn value(field: &Field, text: &str) -> Option<Secret> {
         };
     }
     let value = match &field.kind {
-        FieldKind::Text | FieldKind::Password => Secret::new(text),
+        FieldKind::Text | FieldKind::Name | FieldKind::Password => Secret::new(text),
         FieldKind::Boolean => match text.to_ascii_lowercase().as_str() {
             "yes" | "y" | "true" | "1" => Secret::new("true"),
             "no" | "n" | "false" | "0" => Secret::new("false"),

@@ -55,7 +55,7 @@ fn question_field(field: &Field) -> Element {
     let kind = match field.kind {
         FieldKind::Text if field.name == JIDS => "jid-multi",
         FieldKind::Text if field.name == LINES => "text-multi",
-        FieldKind::Text => "text-single",
+        FieldKind::Text | FieldKind::Name => "text-single",
         FieldKind::Password => "text-private",
         FieldKind::Boolean => "boolean",
         FieldKind::Choice(_) => "list-single",

@@ -47,6 +47,12 @@ pub enum FormError {
         /// The field's label.
         label: String,
     },
+    /// A name has white space in it, and on this network names have none.
+    #[error("{label} has a space in it, and names of this network have none.")]
+    Spaces {
+        /// The field's label.
+        label: String,
+    },
     /// The account is the user's own XMPP address here, which would talk to itself.
     #[error("This is your own XMPP address; enter your account on the network.")]
     OwnAddress,
@@ -57,9 +63,12 @@ impl FormError {
     pub fn condition(&self) -> DefinedCondition {
         match self {
             Self::Malformed | Self::Cancelled => DefinedCondition::BadRequest,
-            Self::Missing { .. } | Self::TooLong { .. } | Self::Choice { .. } | Self::Characters { .. } | Self::OwnAddress => {
-                DefinedCondition::NotAcceptable
-            }
+            Self::Missing { .. }
+            | Self::TooLong { .. }
+            | Self::Choice { .. }
+            | Self::Characters { .. }
+            | Self::Spaces { .. }
+            | Self::OwnAddress => DefinedCondition::NotAcceptable,
         }
     }
 }
@@ -94,7 +103,7 @@ pub fn check_value(field: &Field, value: &Secret) -> Result<(), FormError> {
     let text = value.expose();
     let is_empty = match field.kind {
         FieldKind::Password => text.is_empty(),
-        FieldKind::Text | FieldKind::Boolean | FieldKind::Choice(_) => text.trim().is_empty(),
+        FieldKind::Text | FieldKind::Name | FieldKind::Boolean | FieldKind::Choice(_) => text.trim().is_empty(),
     };
     if is_empty && field.required {
         return Err(FormError::Missing { label: label() });
@@ -106,8 +115,12 @@ pub fn check_value(field: &Field, value: &Secret) -> Result<(), FormError> {
     if text.chars().any(|c| c.is_control() && !(takes_lines && c == '\n')) {
         return Err(FormError::Characters { label: label() });
     }
+    // Around a name they are an accident, and are not kept.
+    if field.kind == FieldKind::Name && text.trim().contains(char::is_whitespace) {
+        return Err(FormError::Spaces { label: label() });
+    }
     let is_choice = match &field.kind {
-        FieldKind::Text | FieldKind::Password => true,
+        FieldKind::Text | FieldKind::Name | FieldKind::Password => true,
         FieldKind::Boolean => matches!(text, "" | "0" | "1" | "true" | "false"),
         FieldKind::Choice(choices) => text.is_empty() || choices.iter().any(|(value, _)| value == text),
     };

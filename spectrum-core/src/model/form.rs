@@ -12,6 +12,8 @@ use crate::model::Secret;
 pub enum FieldKind {
     /// One line.
     Text,
+    /// One line without white space, as names of accounts are on most networks: refused before anybody logs in with it.
+    Name,
     /// One line that nobody may see.
     Password,
     /// Yes or no.

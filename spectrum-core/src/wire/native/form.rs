@@ -18,6 +18,8 @@ const TEXT: u32 = 0;
 const PASSWORD: u32 = 1;
 const BOOLEAN: u32 = 2;
 const CHOICE: u32 = 3;
+/// Text to a main process that does not know it.
+const NAME: u32 = 4;
 
 impl Wire for Field {
     type Message = proto::Field;
@@ -25,6 +27,7 @@ impl Wire for Field {
     fn write(&self) -> proto::Field {
         let (kind, choice) = match &self.kind {
             FieldKind::Text => (TEXT, Vec::new()),
+            FieldKind::Name => (NAME, Vec::new()),
             FieldKind::Password => (PASSWORD, Vec::new()),
             FieldKind::Boolean => (BOOLEAN, Vec::new()),
             FieldKind::Choice(choices) => (
@@ -47,6 +50,7 @@ impl Wire for Field {
             name: reader.text(message.name).ok_or(Violation::Missing)?,
             label: reader.text_or_empty(message.label),
             kind: match message.kind {
+                Some(NAME) => FieldKind::Name,
                 Some(PASSWORD) => FieldKind::Password,
                 Some(BOOLEAN) => FieldKind::Boolean,
                 Some(CHOICE) => FieldKind::Choice(read_pairs(message.choice, reader).collect()),

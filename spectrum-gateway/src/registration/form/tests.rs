@@ -2,6 +2,7 @@
 
 use spectrum_core::dialogue::MAX_VALUE_BYTES;
 use spectrum_core::model::{Field, Timestamp};
+use xmpp_parsers::stanza_error::DefinedCondition;
 
 use super::*;
 
@@ -178,4 +179,26 @@ fn removal_cancellation_and_nonsense_are_told_apart() {
         read("<x xmlns='jabber:x:data'><field/><field var='a'/></x>").unwrap_err(),
         FormError::Malformed
     );
+}
+
+#[test]
+fn name_with_a_space_in_it_is_refused_where_names_have_none() {
+    let mut info = info();
+    info.registration[0].kind = FieldKind::Name;
+    let user = BareJid::new("romeo@localhost").unwrap();
+    let entered = |name: &str| {
+        let submission = read(&format!("<username>{name}</username><password>p</password>"))
+            .unwrap()
+            .unwrap();
+        submission.check(&info, &user, None)
+    };
+    let refused = entered("a b").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Username has a space in it, and names of this network have none."
+    );
+    assert_eq!(refused.condition(), DefinedCondition::NotAcceptable);
+    assert!(entered("a\u{a0}b").is_err());
+    // What stands around it is an accident.
+    assert_eq!(entered(" ab ").unwrap().legacy_name.as_str(), "ab");
 }

@@ -132,6 +132,7 @@ pub(in crate::wire) fn from_backend() -> Vec<(String, FromBackend)> {
         ("logged_in".to_owned(), FromBackend::LoggedIn { assignment: A }),
         ("logged_out".to_owned(), FromBackend::LoggedOut { assignment: A }),
         ("ask".to_owned(), prompt(LoginPrompt::Ask(form()))),
+        ("ask_name".to_owned(), prompt(LoginPrompt::Ask(name_form()))),
         ("show_picture".to_owned(), prompt(LoginPrompt::Show(picture))),
         ("show_link".to_owned(), prompt(LoginPrompt::Show(link))),
         ("query".to_owned(), FromBackend::Query("status".to_owned())),

@@ -191,6 +191,20 @@ pub(super) fn form() -> Form {
     }
 }
 
+pub(super) fn name_form() -> Form {
+    Form {
+        title: "Who".to_owned(),
+        instructions: String::new(),
+        fields: vec![Field {
+            name: "username".to_owned(),
+            label: "Nickname".to_owned(),
+            kind: FieldKind::Name,
+            required: true,
+            default: None,
+        }],
+    }
+}
+
 pub(super) fn rooms() -> Vec<RoomSummary> {
     vec![
         RoomSummary {
