@@ -24,6 +24,7 @@ use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use crate::clock;
+use crate::deputy::Deputy;
 use crate::desk::{self, Desk};
 use crate::doctor::Asker;
 use crate::face::GatewayFace;
@@ -47,6 +48,7 @@ pub(crate) struct Dispatch {
     pub(crate) registrar: Registrar,
     pub(crate) desk: Desk,
     pub(crate) asker: Arc<Asker>,
+    pub(crate) deputy: Arc<Deputy>,
     pub(crate) services: Services,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) prober: Prober,
@@ -111,6 +113,7 @@ impl Handler for Dispatch {
 
     fn down(&self) {
         self.keeper.link_down();
+        self.deputy.link_down();
         self.router.tell_all(|| Input::XmppLost);
     }
 }
@@ -241,7 +244,8 @@ impl Dispatch {
     fn iq(&self, iq: Iq) {
         match &iq {
             Iq::Result { .. } | Iq::Error { .. } => {
-                if let Some(iq) = self.keeper.answered(iq).and_then(|iq| self.asker.answered(iq)) {
+                let rest = self.keeper.answered(iq).and_then(|iq| self.asker.answered(iq));
+                if let Some(iq) = rest.and_then(|iq| self.deputy.answered(iq)) {
                     self.to_session(iq);
                 }
             }

@@ -320,4 +320,4 @@ fn login_condition(kind: LoginErrorKind) -> DefinedCondition {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

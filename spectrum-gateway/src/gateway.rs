@@ -26,6 +26,7 @@ use xmpp_parsers::message::{Lang, Message, MessageType};
 use xmpp_parsers::ns;
 
 use crate::clock;
+use crate::deputy::Deputy;
 use crate::desk::{Desk, DeskParts};
 use crate::dispatch::Dispatch;
 use crate::doctor::{self, Asker};
@@ -73,6 +74,7 @@ pub struct Gateway {
     desk: Desk,
     link: Arc<Link>,
     asker: Arc<Asker>,
+    deputy: Arc<Deputy>,
     outage: Arc<OutageNote>,
 }
 
@@ -136,6 +138,7 @@ impl Gateway {
             tasks: tasks.clone(),
         });
         outlet.set_desk(&desk);
+        let deputy = Arc::new(Deputy::new(config.jid.clone(), Arc::clone(&outbox), Arc::clone(&keeper)));
         let asker = Arc::new(Asker::new(config.jid.clone(), Arc::clone(&outbox)));
         let started = Instant::now();
         let prober = Prober {
@@ -158,6 +161,7 @@ impl Gateway {
             registrar: registrar.clone(),
             desk: desk.clone(),
             asker: Arc::clone(&asker),
+            deputy: Arc::clone(&deputy),
             store: Arc::clone(&store),
             services: Services::new()
                 .with(Prompt)
@@ -196,6 +200,7 @@ impl Gateway {
             desk,
             link,
             asker,
+            deputy,
             outage,
         })
     }
@@ -234,7 +239,7 @@ impl Instance for Gateway {
             xmpp: self.link.status(),
             sessions,
             logged_in,
-            degraded: pool.reason.iter().cloned().collect(),
+            degraded: pool.reason.iter().cloned().chain(self.deputy.lacking()).collect(),
             pool,
         }
     }

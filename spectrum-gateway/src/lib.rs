@@ -5,6 +5,7 @@
 //! [`registration`] and the keeper of remote rosters ([`roster`]).
 
 mod clock;
+mod deputy;
 mod desk;
 mod dispatch;
 mod doctor;

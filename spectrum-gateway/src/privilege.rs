@@ -140,6 +140,14 @@ impl Grants {
         }
     }
 
+    /// What may be asked in users' names in this namespace. Version 1 of the protocol knows no such thing.
+    pub fn request(&self, namespace: &str) -> Access {
+        match self.version {
+            Version::V2 => self.requests.get(namespace).copied().unwrap_or_default(),
+            Version::V1 => Access::None,
+        }
+    }
+
     /// Whether nothing is granted.
     pub fn is_empty(&self) -> bool {
         *self
@@ -190,6 +198,19 @@ pub(crate) fn is_forwarded(message: &Message) -> bool {
         .payloads
         .iter()
         .any(|payload| payload.is("privilege", V2) && payload.has_child("forwarded", ns::FORWARD))
+}
+
+/// A request in a user's name as the payload of one to their server (XEP-0356 6.2).
+pub(crate) fn wrapped(request: impl Into<Element>) -> Element {
+    Element::builder("privileged_iq", V2).append(request.into()).build()
+}
+
+/// The answer to such a request, in what their server answers.
+pub(crate) fn unwrapped(payload: &Element) -> Option<Element> {
+    if !payload.is("privilege", V2) {
+        return None;
+    }
+    payload.get_child("forwarded", ns::FORWARD)?.children().next().cloned()
 }
 
 /// The same in the version of the server.

@@ -67,6 +67,7 @@ async fn prosody_that_grants_lacks_what_it_lacks_and_no_more() {
         ("server", "ok", "localhost is Prosody"),
         ("roster grant", "ok", "read and write (urn:xmpp:privilege:2)"),
         ("message grant", "ok", "urn:xmpp:privilege:2"),
+        ("request grant", "ok", "http://jabber.org/protocol/pubsub"),
         ("upload", "missing", "lists no service that takes files"),
         ("archive", "unknown", "ask again while the instance runs"),
         ("sender check", "ok", "ends the link"),
@@ -92,7 +93,8 @@ async fn prosody_that_grants_nothing_is_told_how() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.lines().any(|line| line.starts_with("missing  roster grant")), "{text}");
     let lines = "VirtualHost \"localhost\"\n    modules_enabled = { \"privilege\" }\n    privileged_entities = {\n        \
-                 [\"irc.localhost\"] = { roster = \"both\"; message = \"outgoing\" };\n    }\n\nComponent \"irc.localhost\"\n    \
+                 [\"irc.localhost\"] = { roster = \"both\"; message = \"outgoing\"; iq = { \
+                 [\"http://jabber.org/protocol/pubsub\"] = \"both\"; [\"urn:xmpp:http:upload:0\"] = \"get\" } };\n    }\n\nComponent \"irc.localhost\"\n    \
                  modules_enabled = { \"privilege\" }\n";
     assert!(text.contains(lines), "{text}");
     assert!(!text.contains(SECRET) && !text.contains("ejabberd"), "{text}");

@@ -41,6 +41,8 @@ pub(super) enum Lacking {
     Link,
     /// A domain, on a server of this software, grants too little.
     Grants(String, Software),
+    /// A domain, on a server of this software, grants all but requests in its users' names.
+    Requests(String, Software),
     /// A domain has no service for files.
     Upload(String),
     /// A domain's accounts have no archive.
@@ -74,27 +76,48 @@ fn domains<'a>(lacking: &'a [Lacking], which: impl Fn(&'a Lacking) -> Option<&'a
 fn granting(lacking: &[Lacking]) -> Vec<&str> {
     domains(lacking, |what| match what {
         Lacking::Grants(domain, Software::Prosody | Software::Ejabberd | Software::Unknown) => Some(domain),
-        Lacking::Grants(_, Software::Other(_)) | Lacking::Link | Lacking::Upload(_) | Lacking::Archive(_) => None,
+        Lacking::Grants(_, Software::Other(_))
+        | Lacking::Requests(..)
+        | Lacking::Link
+        | Lacking::Upload(_)
+        | Lacking::Archive(_) => None,
     })
+}
+
+fn requesting(lacking: &[Lacking]) -> Vec<&str> {
+    let granting = granting(lacking);
+    let requesting = domains(lacking, |what| match what {
+        Lacking::Requests(domain, Software::Prosody | Software::Ejabberd | Software::Unknown) => Some(domain),
+        Lacking::Requests(_, Software::Other(_))
+        | Lacking::Grants(..)
+        | Lacking::Link
+        | Lacking::Upload(_)
+        | Lacking::Archive(_) => None,
+    });
+    // The lines for the one have those for the other.
+    requesting.into_iter().filter(|domain| !granting.contains(domain)).collect()
 }
 
 fn uploading(lacking: &[Lacking]) -> Vec<&str> {
     domains(lacking, |what| match what {
         Lacking::Upload(domain) => Some(domain),
-        Lacking::Grants(..) | Lacking::Link | Lacking::Archive(_) => None,
+        Lacking::Grants(..) | Lacking::Requests(..) | Lacking::Link | Lacking::Archive(_) => None,
     })
 }
 
 fn archiving(lacking: &[Lacking]) -> Vec<&str> {
     domains(lacking, |what| match what {
         Lacking::Archive(domain) => Some(domain),
-        Lacking::Grants(..) | Lacking::Link | Lacking::Upload(_) => None,
+        Lacking::Grants(..) | Lacking::Requests(..) | Lacking::Link | Lacking::Upload(_) => None,
     })
 }
 
 fn is_linkless(lacking: &[Lacking]) -> bool {
     lacking.iter().any(|what| matches!(what, Lacking::Link))
 }
+
+/// What is asked in users' names, as Prosody's mod_privilege wants it written.
+const REQUESTS: &str = "iq = { [\"http://jabber.org/protocol/pubsub\"] = \"both\"; [\"urn:xmpp:http:upload:0\"] = \"get\" }";
 
 fn prosody(found: &Found, lacking: &[Lacking]) -> Advice {
     let jid = &found.jid;
@@ -112,7 +135,14 @@ fn prosody(found: &Found, lacking: &[Lacking]) -> Advice {
         let _ = writeln!(
             text,
             "VirtualHost \"{domain}\"\n    modules_enabled = {{ \"privilege\" }}\n    privileged_entities = {{\n        \
-             [\"{jid}\"] = {{ roster = \"both\"; message = \"outgoing\" }};\n    }}\n"
+             [\"{jid}\"] = {{ roster = \"both\"; message = \"outgoing\"; {REQUESTS} }};\n    }}\n"
+        );
+    }
+    for domain in requesting(lacking) {
+        let _ = writeln!(
+            text,
+            "VirtualHost \"{domain}\"\n    privileged_entities = {{\n        -- to what is there\n        \
+             [\"{jid}\"] = {{ {REQUESTS} }};\n    }}\n"
         );
     }
     if !granting.is_empty() {
@@ -154,17 +184,21 @@ fn ejabberd(found: &Found, lacking: &[Lacking]) -> Advice {
             "listen:\n  - port: 5443\n    module: ejabberd_http\n    tls: true\n    request_handlers:\n      /upload: mod_http_upload"
         );
     }
-    if !granting.is_empty() {
+    let requesting = requesting(lacking);
+    if !(granting.is_empty() && requesting.is_empty()) {
         let _ = writeln!(
             text,
             "acl:\n  transport:\n    server: {jid}\naccess_rules:\n  transport:\n    - allow: transport"
         );
     }
     let archiving = archiving(lacking);
-    if !(granting.is_empty() && uploading.is_empty() && archiving.is_empty()) {
+    if !(granting.is_empty() && requesting.is_empty() && uploading.is_empty() && archiving.is_empty()) {
         text.push_str("modules:\n");
         if !granting.is_empty() {
             text.push_str("  mod_privilege:\n    roster:\n      both: transport\n    message:\n      outgoing: transport\n");
+        }
+        if !requesting.is_empty() {
+            text.push_str("  mod_privilege:\n    iq:\n      http://jabber.org/protocol/pubsub:\n        both: transport\n");
         }
         if !archiving.is_empty() {
             text.push_str("  mod_mam:\n    default: always\n");

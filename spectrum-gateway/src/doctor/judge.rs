@@ -7,6 +7,7 @@ use xmpp_parsers::ns;
 use super::advice::{self, Lacking, Software};
 use super::found::{Domain, Found, Said, Strictness, VERSION};
 use crate::link::LinkError;
+use crate::privilege::Version;
 
 /// Uploads (XEP-0363).
 const UPLOAD: &str = "urn:xmpp:http:upload:0";
@@ -34,7 +35,8 @@ pub(super) fn judge(found: &Found) -> Diagnosis {
             if matches!((&domain.info, &domain.version), (Said::Nothing, Said::Nothing)) && domain.grants.is_none() {
                 continue;
             }
-            lacking.extend(sheet.grants(domain, seen));
+            lacking.extend(sheet.grants(domain, seen.clone()));
+            lacking.extend(sheet.requests(domain, seen));
             lacking.extend(sheet.upload(domain));
             lacking.extend(sheet.archive(domain));
         }
@@ -148,6 +150,32 @@ impl Sheet {
             self.add("message grant", Verdict::Missing, reason);
         }
         (roster != (true, true) || !grants.messages).then(|| Lacking::Grants(name.clone(), software))
+    }
+
+    /// Requests in users' names. Where nothing is granted at all, the other lines have said so.
+    fn requests(&mut self, domain: &Domain, software: Software) -> Option<Lacking> {
+        let name = &domain.domain;
+        let grants = domain.grants.as_ref().filter(|grants| !grants.is_empty())?;
+        let access = grants.request(ns::PUBSUB);
+        if access.can_get() && access.can_set() {
+            let reason = format!("{name} grants requests in its users' names for {}", ns::PUBSUB);
+            self.add("request grant", Verdict::Ok, reason);
+            return None;
+        }
+        let lost =
+            "rooms of the network do not come into people's bookmarks, nor what they have read elsewhere into their clients";
+        let reason = match grants.version {
+            Version::V1 => format!(
+                "{name} speaks {}, which has no requests in users' names: {lost}. A newer version of the server has",
+                grants.version.namespace()
+            ),
+            Version::V2 => format!(
+                "{name} does not grant requests in its users' names, read and write, for {}: {lost}",
+                ns::PUBSUB
+            ),
+        };
+        self.add("request grant", Verdict::Missing, reason);
+        (grants.version == Version::V2).then(|| Lacking::Requests(name.clone(), software))
     }
 
     fn upload(&mut self, domain: &Domain) -> Option<Lacking> {

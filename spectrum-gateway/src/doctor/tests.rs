@@ -10,6 +10,7 @@ use spectrum_core::config::Config;
 use spectrum_core::stanza::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
@@ -40,6 +41,7 @@ fn all() -> Grants {
     Grants {
         roster: Access::Both,
         messages: true,
+        requests: [(ns::PUBSUB.to_owned(), Access::Both)].into(),
         ..Grants::default()
     }
 }
@@ -150,7 +152,15 @@ fn half_a_grant_is_none_and_the_old_version_is_a_grant() {
             ..whole(version("ejabberd", "23.01"))
         }],
     ));
-    assert!(!diagnosis.lacks_something() && diagnosis.text().contains("urn:xmpp:privilege:1"));
+    assert!(diagnosis.text().contains("urn:xmpp:privilege:1"));
+    for (probe, verdict_of_it) in [
+        ("roster grant", Verdict::Ok),
+        ("message grant", Verdict::Ok),
+        ("request grant", Verdict::Missing),
+    ] {
+        assert_eq!(verdict(&diagnosis, probe), verdict_of_it, "{probe}");
+    }
+    assert!(diagnosis.advice.is_empty(), "no line of a configuration helps: {diagnosis:?}");
     // A server that takes everything back says so by a grant without anything in it.
     let none = Domain {
         grants: Some(Grants::default()),
@@ -160,6 +170,35 @@ fn half_a_grant_is_none_and_the_old_version_is_a_grant() {
         verdict(&judge::judge(&found(Ok(()), vec![none])), "roster grant"),
         Verdict::Missing
     );
+}
+
+#[test]
+fn requests_that_are_not_granted_come_as_lines_of_the_server() {
+    for (name, wanted) in [
+        (
+            "Prosody",
+            "[\"irc.localhost\"] = { iq = { [\"http://jabber.org/protocol/pubsub\"] = \"both\"; [\"urn:xmpp:http:upload:0\"] = \"get\" } };",
+        ),
+        (
+            "ejabberd",
+            "  mod_privilege:\n    iq:\n      http://jabber.org/protocol/pubsub:\n        both: transport\n",
+        ),
+    ] {
+        for requests in [
+            Grants::default().requests,
+            [(ns::PUBSUB.to_owned(), Access::Set)].into(),
+            [("urn:xmpp:http:upload:0".to_owned(), Access::Both)].into(),
+        ] {
+            let domain = Domain {
+                grants: Some(Grants { requests, ..all() }),
+                ..whole(version(name, "99"))
+            };
+            let diagnosis = judge::judge(&found(Ok(()), vec![domain]));
+            assert_eq!(verdict(&diagnosis, "request grant"), Verdict::Missing);
+            let text = advice(&diagnosis);
+            assert!(text.contains(wanted) && !text.contains("outgoing"), "{text}");
+        }
+    }
 }
 
 #[test]

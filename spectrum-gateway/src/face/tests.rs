@@ -11,7 +11,7 @@ use spectrum_core::main_process::{AssignError, Assignment, MainProcess, PoolStat
 use super::*;
 
 /// A main process without a backend.
-struct Nowhere;
+pub(crate) struct Nowhere;
 
 #[async_trait::async_trait]
 impl MainProcess for Nowhere {

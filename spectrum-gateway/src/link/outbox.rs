@@ -57,7 +57,7 @@ enum Loss {
 }
 
 /// What the writer is to do.
-pub(super) enum Work {
+pub(crate) enum Work {
     /// Write these.
     Stanzas,
     /// Write what there is and close.
@@ -107,7 +107,7 @@ impl Outbox {
         self.len() == 0
     }
 
-    pub(super) fn set_up(&self, up: bool) {
+    pub(crate) fn set_up(&self, up: bool) {
         let mut queue = self.queue();
         queue.up = up;
         queue.stalled = false;
@@ -143,7 +143,7 @@ impl Outbox {
     }
 
     /// Waits for something to do and moves what waits to `batch`, at most `most` stanzas.
-    pub(super) async fn work(&self, batch: &mut Vec<Stanza>, most: usize) -> Work {
+    pub(crate) async fn work(&self, batch: &mut Vec<Stanza>, most: usize) -> Work {
         loop {
             let notified = self.wake.notified();
             {

@@ -18,6 +18,9 @@ pub const NETWORK_ROOMS: &str = "rooms.other.localhost";
 /// Its users and their passwords.
 pub const USERS: [(&str, &str); 3] = [("alice", "alice-pw"), ("bob", "bob-pw"), ("carol", "carol-pw")];
 
+/// What privileged components may ask in users' names.
+const REQUESTS: &str = "iq = { [\"http://jabber.org/protocol/pubsub\"] = \"both\"; [\"urn:xmpp:http:upload:0\"] = \"get\" }";
+
 /// A component that may connect (XEP-0114).
 #[derive(Debug, Clone)]
 pub struct Component {
@@ -144,7 +147,7 @@ privileged_entities = {{
         for component in self.components.iter().filter(|c| c.privileged) {
             let _ = writeln!(
                 text,
-                "    [\"{}\"] = {{ roster = \"both\"; message = \"outgoing\"; presence = \"roster\" }};",
+                "    [\"{}\"] = {{ roster = \"both\"; message = \"outgoing\"; presence = \"roster\"; {REQUESTS} }};",
                 component.jid
             );
         }
