@@ -23,6 +23,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::stanza_error::DefinedCondition;
 
+use crate::account::AccountKeeper;
 use crate::clock;
 use crate::deputy::Deputy;
 use crate::desk::{self, Desk};
@@ -49,6 +50,7 @@ pub(crate) struct Dispatch {
     pub(crate) desk: Desk,
     pub(crate) asker: Arc<Asker>,
     pub(crate) deputy: Arc<Deputy>,
+    pub(crate) accounts: Arc<AccountKeeper>,
     pub(crate) services: Services,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) prober: Prober,
@@ -75,6 +77,7 @@ impl Handler for Dispatch {
                     && self.config.allows_domain(from.domain().as_str())
                 {
                     self.keeper.granted(from.domain().as_str(), grants);
+                    self.accounts.again(Some(from.domain().as_str()));
                 }
             }
             Read::Reject(reply) => self.outbox.push(reply),
@@ -84,6 +87,7 @@ impl Handler for Dispatch {
 
     fn up(&self) {
         self.keeper.link_up();
+        self.accounts.again(None);
         let mut probing = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
         let prober = self.prober.clone();
         let span = info_span!("probe");

@@ -25,6 +25,7 @@ use tracing::{error, info, info_span};
 use xmpp_parsers::message::{Lang, Message, MessageType};
 use xmpp_parsers::ns;
 
+use crate::account::{AccountKeeper, AccountParts};
 use crate::clock;
 use crate::deputy::Deputy;
 use crate::desk::{Desk, DeskParts};
@@ -105,10 +106,22 @@ impl Gateway {
             Arc::clone(&outbox),
             Arc::clone(&store),
         ));
+        let deputy = Arc::new(Deputy::new(config.jid.clone(), Arc::clone(&outbox), Arc::clone(&keeper)));
+        let accounts = AccountKeeper::new(AccountParts {
+            transport: config.jid.clone(),
+            bookmarking: config.gateway.bookmarks,
+            deputy: Arc::clone(&deputy),
+            store: Arc::clone(&store),
+            tasks: tasks.clone(),
+        });
         let outage = Arc::new(OutageNote::open(config.identity.outage_file.as_deref()));
         let face = Arc::new(GatewayFace::new(Arc::clone(&config), naming.clone(), Arc::clone(&outage)));
         let seed = session_seed(&config, &*main, face.traits(), gateway_linger(&config));
-        let outlet = Arc::new(GatewayOutlet::new(Arc::clone(&outbox), Arc::clone(&keeper)));
+        let outlet = Arc::new(GatewayOutlet::new(
+            Arc::clone(&outbox),
+            Arc::clone(&keeper),
+            Arc::clone(&accounts),
+        ));
         let router = Router::new(RouterParts {
             seed,
             face: Arc::clone(&face) as Arc<dyn spectrum_core::face::Face>,
@@ -124,6 +137,7 @@ impl Gateway {
             store: Arc::clone(&store),
             router: router.clone(),
             keeper: Arc::clone(&keeper),
+            accounts: Arc::clone(&accounts),
             outbox: Arc::clone(&outbox),
             tasks: tasks.clone(),
         });
@@ -138,7 +152,6 @@ impl Gateway {
             tasks: tasks.clone(),
         });
         outlet.set_desk(&desk);
-        let deputy = Arc::new(Deputy::new(config.jid.clone(), Arc::clone(&outbox), Arc::clone(&keeper)));
         let asker = Arc::new(Asker::new(config.jid.clone(), Arc::clone(&outbox)));
         let started = Instant::now();
         let prober = Prober {
@@ -162,6 +175,7 @@ impl Gateway {
             desk: desk.clone(),
             asker: Arc::clone(&asker),
             deputy: Arc::clone(&deputy),
+            accounts,
             store: Arc::clone(&store),
             services: Services::new()
                 .with(Prompt)

@@ -4,6 +4,7 @@
 //! line around it. What comes over the [`link`] is read by the [`face`] and dispatched to sessions, services,
 //! [`registration`] and the keeper of remote rosters ([`roster`]).
 
+mod account;
 mod clock;
 mod deputy;
 mod desk;

@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use spectrum_core::model::UserKey;
-use spectrum_core::session::{AuthError, CloseReason, Progress, Ticket};
+use spectrum_core::session::{AuthError, CloseReason, Progress, Publication, Ticket};
 use spectrum_core::session_task::Outlet;
 use spectrum_core::stanza::Stanza;
 use tracing::debug;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::Message;
 
+use crate::account::AccountKeeper;
 use crate::desk::{Desk, WeakDesk};
 use crate::link::Outbox;
 use crate::privilege;
@@ -19,15 +20,17 @@ use crate::roster::RosterKeeper;
 pub(crate) struct GatewayOutlet {
     outbox: Arc<Outbox>,
     keeper: Arc<RosterKeeper>,
+    accounts: Arc<AccountKeeper>,
     desk: OnceLock<WeakDesk>,
 }
 
 impl GatewayOutlet {
-    /// To this link, past this keeper.
-    pub(crate) fn new(outbox: Arc<Outbox>, keeper: Arc<RosterKeeper>) -> Self {
+    /// To this link, past these keepers.
+    pub(crate) fn new(outbox: Arc<Outbox>, keeper: Arc<RosterKeeper>, accounts: Arc<AccountKeeper>) -> Self {
         Self {
             outbox,
             keeper,
+            accounts,
             desk: OnceLock::new(),
         }
     }
@@ -64,6 +67,10 @@ impl Outlet for GatewayOutlet {
         }
     }
 
+    fn publish(&self, user: &UserKey, publication: Publication) {
+        self.accounts.publish(user, publication);
+    }
+
     fn said(&self, _user: &UserKey, message: Message) {
         if let Some(desk) = self.desk() {
             desk.hear(&message);
@@ -71,6 +78,7 @@ impl Outlet for GatewayOutlet {
     }
 
     fn closed(&self, user: &UserKey, reason: &CloseReason) {
+        self.accounts.closed(user);
         let why = match reason {
             // Has been told, with the network's words.
             CloseReason::LoginFailed => return,

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crate::backend::LoginError;
 use crate::model::{
     Chat, ChatState, ContactId, ContactRequest, ContactUpdate, Edit, Form, FormAnswers, IncomingMessage, Invitation, Marker,
-    MessageId, Nickname, Occupant, OccupantGone, OccupantRenamed, Profile, Reactions, Retraction, RoomClosed, RoomSubject,
-    RoomSummary, Shown,
+    MessageId, Nickname, Occupant, OccupantGone, OccupantRenamed, OwnRooms, Profile, Reactions, Retraction, RoomClosed,
+    RoomSubject, RoomSummary, Shown,
 };
 
 /// Something happened on the network.
@@ -62,6 +62,9 @@ pub enum Event {
 
     /// All rooms of the user's, or of the network, as a list.
     RoomList(Vec<RoomSummary>),
+    /// Rooms that the user is in on the network itself, for their bookmarks. All of them once after each login, then what
+    /// changes.
+    OwnRooms(OwnRooms),
     /// Somebody is in a room, or has changed there.
     Occupant(Occupant),
     /// Somebody is not in a room any more.

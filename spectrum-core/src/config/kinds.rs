@@ -52,6 +52,19 @@ pub enum StayConnected {
 
 words!(StayConnected, "\"never\" or \"always\"", "never" => Never, "always" => Always);
 
+/// Whether the rooms that users are in on the network are put into their bookmarks (gateway mode, XEP-0402).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bookmarking {
+    /// They are not.
+    Never,
+    /// They are, and clients list them.
+    List,
+    /// They are, and clients enter them by themselves.
+    Autojoin,
+}
+
+words!(Bookmarking, "\"never\", \"list\" or \"autojoin\"", "never" => Never, "list" => List, "autojoin" => Autojoin);
+
 /// What happens to messages on their way when the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Journal {

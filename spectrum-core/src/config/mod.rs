@@ -21,7 +21,7 @@ mod value;
 use jid::BareJid;
 
 pub use error::{ConfigError, Problem};
-pub use kinds::{Journal, LogFormat, LogLevel, Mode, Node, Nodes, StayConnected, StorageUrl, Wire};
+pub use kinds::{Bookmarking, Journal, LogFormat, LogLevel, Mode, Node, Nodes, StayConnected, StorageUrl, Wire};
 pub use layers::{ENVIRONMENT_PREFIX, Origin};
 pub use load::{Loaded, Loader, MAX_FILE_BYTES};
 pub use options::BackendOptions;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jid::BareJid;
 
-use super::kinds::{Journal, LogFormat, LogLevel, Mode, Nodes, StayConnected, StorageUrl, Wire};
+use super::kinds::{Bookmarking, Journal, LogFormat, LogLevel, Mode, Nodes, StayConnected, StorageUrl, Wire};
 use super::options::BackendOptions;
 use super::schema::section;
 use super::value::ByteSize;
@@ -47,6 +47,10 @@ section! {
         /// Whether users stay on the legacy network while none of their clients is online: `"never"` logs them out 30 seconds
         /// after the last one went, `"always"` keeps them. A user's own preference wins.
         stay_connected: StayConnected = StayConnected::Never,
+        /// Whether the rooms that a user is in on the network are put into the user's bookmarks (XEP-0402): `"autojoin"` has
+        /// clients enter them, `"list"` only list them, `"never"` leaves the bookmarks alone. The users' server has to grant
+        /// it (XEP-0356); what users change by hand stays as they want it.
+        bookmarks: Bookmarking = Bookmarking::Autojoin,
     }
 }
 

@@ -179,6 +179,28 @@ pub struct RoomSummary {
     pub subject: Option<String>,
 }
 
+/// A room that the user is in on the network itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnRoom {
+    /// Which.
+    pub id: RoomId,
+    /// Display name.
+    pub name: Option<String>,
+    /// The user's name in it, where the network has one.
+    pub nickname: Option<Nickname>,
+}
+
+/// The rooms that the user is in on the network itself, whether or not a client of theirs is in them here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OwnRooms {
+    /// These and no others.
+    All(Vec<OwnRoom>),
+    /// This one too, or it has changed.
+    Entered(OwnRoom),
+    /// Not this one any more.
+    Left(RoomId),
+}
+
 /// What can be said of a room without being in it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RoomInfo {

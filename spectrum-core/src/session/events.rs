@@ -125,6 +125,7 @@ impl Parts {
             | Event::OccupantRenamed(_)
             | Event::RoomSubject(_)
             | Event::RoomClosed(_)
+            | Event::OwnRooms(_)
             | Event::Invited(_)
             | Event::RawXml(_) => {}
         }

@@ -23,6 +23,7 @@ mod parts;
 mod payload;
 mod pending;
 mod prompt;
+mod publication;
 mod query;
 mod recent;
 mod request;
@@ -42,6 +43,7 @@ pub use input::{Account, Input, StoredContact, StoredName, StoredRoom, Ticket};
 pub use journal::{JournalChanges, JournalContent, JournalRecord, JournalStage, MAX_AGE};
 pub use names::NameTable;
 pub use output::{AuthError, CloseReason, Output, Progress, StoreRequest};
+pub use publication::{Bookmark, Bookmarks, Publication};
 pub use recent::{MessageStage, RecentMessage, RecentReply};
 pub use rooms::RoomSecret;
 

@@ -7,7 +7,7 @@ use crate::backend::link::LinkRequest;
 use crate::face::UserOut;
 use crate::model::{ContactId, LegacyName, LoginPrompt, PromptId, RoomId};
 use crate::session::archive::{ArchiveChange, ArchiveRequest};
-use crate::session::{JournalChanges, StoredContact, StoredName, StoredRoom, Ticket};
+use crate::session::{JournalChanges, Publication, StoredContact, StoredName, StoredRoom, Ticket};
 
 /// What a session wants done, in order.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub enum Output {
         /// Whether the client is let in.
         result: Result<(), AuthError>,
     },
+    /// To be noted in the user's own account, where the mode can do that.
+    Publish(Publication),
     /// How the login comes on, for whoever attends it.
     Progress(Progress),
     /// The user wrote this to the transport itself, and no login had asked for it.

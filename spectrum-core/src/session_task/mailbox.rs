@@ -17,7 +17,7 @@ use crate::backend::Event;
 use crate::backend::link::LinkInput;
 use crate::face::UserIn;
 use crate::main_process::SessionInbox;
-use crate::model::AssignmentId;
+use crate::model::{AssignmentId, OwnRooms};
 use crate::session::Input;
 use crate::stanza::Stanza;
 
@@ -279,6 +279,7 @@ fn event_bytes(event: &Event) -> usize {
         Event::RawXml(xml) | Event::Notice(xml) => EVENT + xml.len(),
         Event::Profile { profile, .. } => EVENT + profile.avatar.as_ref().map_or(0, |a| a.data.len()),
         Event::RoomList(rooms) => EVENT + rooms.len() * EVENT,
+        Event::OwnRooms(OwnRooms::All(rooms)) => EVENT + rooms.len() * EVENT,
         Event::Edited(e) => EVENT + e.body.len(),
         Event::RoomSubject(s) => EVENT + s.subject.len(),
         Event::Contact(_)
@@ -296,6 +297,7 @@ fn event_bytes(event: &Event) -> usize {
         | Event::OccupantRenamed(_)
         | Event::RoomClosed(_)
         | Event::Invited(_)
+        | Event::OwnRooms(OwnRooms::Entered(_) | OwnRooms::Left(_))
         | Event::Closed(_) => EVENT,
     }
 }

@@ -353,6 +353,7 @@ impl SessionTask {
                     self.flush(room);
                     self.around.outlet.authenticated(&self.user, ticket, result);
                 }
+                Output::Publish(publication) => self.around.outlet.publish(&self.user, publication),
                 Output::Progress(progress) => self.around.outlet.progress(&self.user, progress),
                 Output::Said(message) => self.around.outlet.said(&self.user, message),
                 Output::LoggedIn => self.gauges.logged_in.store(true, Ordering::Relaxed),

@@ -5,7 +5,7 @@ use xmpp_parsers::message::Message;
 
 use crate::model::UserKey;
 use crate::session::archive::{ArchiveAnswer, ArchivePage, ArchiveRequest};
-use crate::session::{Account, AuthError, CloseReason, JournalChanges, Progress, RoomSecret, StoreRequest, Ticket};
+use crate::session::{Account, AuthError, CloseReason, JournalChanges, Progress, Publication, RoomSecret, StoreRequest, Ticket};
 use crate::stanza::Stanza;
 
 /// Where what sessions say goes: a component stream, or the streams of clients. Never waits.
@@ -17,6 +17,8 @@ pub trait Outlet: Send + Sync + 'static {
     fn authenticated(&self, user: &UserKey, ticket: Ticket, result: Result<(), AuthError>);
     /// How the user's login comes on, where somebody attends it.
     fn progress(&self, _user: &UserKey, _progress: Progress) {}
+    /// Something belongs into the user's own account, where that can be reached. Nobody waits for it.
+    fn publish(&self, _user: &UserKey, _publication: Publication) {}
     /// The user wrote something to the transport itself. Asked only where the face says that it is answered.
     fn said(&self, _user: &UserKey, _message: Message) {}
     /// The session is over; its last stanzas came before.

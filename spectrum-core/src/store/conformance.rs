@@ -28,6 +28,7 @@ pub async fn run(open: impl AsyncFn() -> Arc<dyn Store>) {
     contacts_are_added_replaced_removed(&*open().await).await;
     roster_entries_are_kept(&*open().await).await;
     rooms_are_added_replaced_removed(&*open().await).await;
+    bookmarks_are_kept(&*open().await).await;
     preferences_and_grants_are_kept(&*open().await).await;
     archive::pages_are_read_both_ways(&*open().await).await;
     archive::queries_are_bounded_by_time_and_lines(&*open().await).await;
@@ -317,6 +318,32 @@ async fn rooms_are_added_replaced_removed(store: &dyn Store) {
     assert!(ok(store.remove_room(&user, &open.room).await));
     assert!(!ok(store.remove_room(&user, &open.room).await));
     assert_eq!(ok(store.load_rooms(&user).await), [renamed]);
+}
+
+async fn bookmarks_are_kept(store: &dyn Store) {
+    let user = UserKey::from(ROMEO);
+    let text = |text: &str| Some(text.to_owned());
+    let change = |changes: &[(&str, Option<String>)]| {
+        changes
+            .iter()
+            .map(|(room, entry)| ((*room).to_owned(), entry.clone()))
+            .collect()
+    };
+    assert!(ok(store.load_bookmarks(&user).await).is_empty());
+    let first = change(&[("#a@irc", text("1")), ("#b@irc", text("1")), ("#c@irc", None)]);
+    ok(store.save_bookmarks(&user, first).await);
+    ok(store
+        .save_bookmarks(&user, change(&[("#a@irc", None), ("#b@irc", text("2"))]))
+        .await);
+    let expected = [("#b@irc".to_owned(), "2".to_owned())];
+    assert_eq!(ok(store.load_bookmarks(&user).await), expected.into());
+    let bad = store
+        .save_bookmarks(&user, change(&[("#d@irc", text("3")), ("#e@irc", text("\0"))]))
+        .await;
+    assert!(matches!(bad, Err(StoreError::Invalid { .. })), "{bad:?}");
+    assert_eq!(ok(store.load_bookmarks(&user).await).len(), 1, "all or none");
+    ok(store.remove_user(&user).await);
+    assert!(ok(store.load_bookmarks(&user).await).is_empty());
 }
 
 async fn preferences_and_grants_are_kept(store: &dyn Store) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::model::{ContactId, RoomId, Timestamp, UserKey};
 use crate::session::JournalStage;
 use crate::session::archive::{ArchiveAnswer, ArchiveBounds, ArchiveChange, ArchiveRequest, MemoryArchive};
-use crate::store::record::{check_archive, check_text};
+use crate::store::record::{check_archive, check_bookmarks, check_text};
 use crate::store::{
     Commit, ContactRecord, MessageChanges, MessageRecord, NameRecord, NewRegistration, Registration, RegistrationSummary,
     RoomRecord, RosterEntry, RosterState, Store, StoreError, random_secret,
@@ -37,6 +37,7 @@ struct Kept {
     roster: BTreeMap<String, RosterState>,
     rooms: BTreeMap<RoomId, RoomRecord>,
     preferences: BTreeMap<String, String>,
+    bookmarks: BTreeMap<String, String>,
     archive: MemoryArchive,
     messages: BTreeMap<u64, MessageRecord>,
 }
@@ -283,6 +284,19 @@ impl Store for MemoryStore {
         waiting.sort_by_key(|(_, record)| record.at);
         waiting.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(waiting)
+    }
+
+    async fn load_bookmarks(&self, user: &UserKey) -> Result<BTreeMap<String, String>, StoreError> {
+        self.read(user, |kept| kept.bookmarks.clone())
+    }
+
+    async fn save_bookmarks(&self, user: &UserKey, changes: BTreeMap<String, Option<String>>) -> Result<(), StoreError> {
+        check_bookmarks(&changes)?;
+        self.write(user, |kept| {
+            for (room, entry) in &changes {
+                change(&mut kept.bookmarks, room, entry.as_deref());
+            }
+        })
     }
 
     async fn load_grants(&self) -> Result<BTreeMap<String, String>, StoreError> {

@@ -67,7 +67,7 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::save_registration`]; after an error the old account is kept.
     async fn change_account(&self, user: &UserKey, registration: NewRegistration, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Forgets a user: registration, contacts, names, roster, rooms, archives, preferences and the key that sealed them. True if the user
+    /// Forgets a user: registration, contacts, names, roster, rooms, bookmarks, archives, preferences and the key that sealed them. True if the user
     /// was registered.
     ///
     /// # Errors
@@ -196,6 +196,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database's.
     async fn list_waiting(&self, before: Timestamp, limit: u32) -> Result<Vec<(UserKey, MessageRecord)>, StoreError>;
+
+    /// What is known of the bookmarks that we keep in a user's account, by the rooms' JIDs, in the writer's own notation.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn load_bookmarks(&self, user: &UserKey) -> Result<BTreeMap<String, String>, StoreError>;
+
+    /// Keeps what has become known of bookmarks; `None` forgets one. All or none are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for text no database takes; otherwise the database's.
+    async fn save_bookmarks(&self, user: &UserKey, changes: BTreeMap<String, Option<String>>) -> Result<(), StoreError>;
 
     /// What each domain has granted us (XEP-0356), in the writer's own notation.
     ///

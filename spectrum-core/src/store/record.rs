@@ -1,5 +1,7 @@
 //! What the store keeps, as its users see it: secrets open, ids typed.
 
+use std::collections::BTreeMap;
+
 use crate::model::{AvatarHash, ContactId, FormAnswers, LegacyName, Nickname, RoomId, Secret, Subscription, Timestamp, UserKey};
 use crate::session::archive::ArchiveChange;
 use crate::store::StoreError;
@@ -136,6 +138,14 @@ pub(crate) fn check_text(what: &'static str, text: &str) -> Result<(), StoreErro
     } else {
         Ok(())
     }
+}
+
+/// What no database takes as text of bookmarks.
+pub(crate) fn check_bookmarks(changes: &BTreeMap<String, Option<String>>) -> Result<(), StoreError> {
+    changes.iter().try_for_each(|(room, entry)| {
+        check_text("room", room)?;
+        check_text("bookmark", entry.as_deref().unwrap_or_default())
+    })
 }
 
 /// The same for a change of an archive.

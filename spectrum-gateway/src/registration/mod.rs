@@ -30,6 +30,7 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 
 use attempts::Attempts;
 
+use crate::account::AccountKeeper;
 use crate::link::Outbox;
 use crate::naming::Naming;
 use crate::roster::{Clean, RosterKeeper};
@@ -54,6 +55,7 @@ struct Parts {
     sessions: RegisteredSessions,
     router: Router,
     keeper: Arc<RosterKeeper>,
+    accounts: Arc<AccountKeeper>,
     outbox: Arc<Outbox>,
     tasks: Tasks,
     busy: Mutex<HashSet<UserKey>>,
@@ -74,6 +76,8 @@ pub struct RegistrarParts {
     pub router: Router,
     /// Who keeps the users' rosters.
     pub keeper: Arc<RosterKeeper>,
+    /// Who keeps their bookmarks.
+    pub(crate) accounts: Arc<AccountKeeper>,
     /// Where answers go.
     pub outbox: Arc<Outbox>,
     /// Where tasks are born.
@@ -114,6 +118,7 @@ impl Registrar {
             store,
             router,
             keeper,
+            accounts,
             outbox,
             tasks,
         } = parts;
@@ -127,6 +132,7 @@ impl Registrar {
             sessions,
             router,
             keeper,
+            accounts,
             outbox,
             tasks,
             busy,
@@ -219,8 +225,10 @@ impl Registrar {
             // The contacts of another account are ghosts. The session of the old one ends before it is forgotten, and adds nothing.
             self.0.router.tell(&key, Input::Registration(None));
             let known = self.0.store.load_roster(&key).await?;
+            let bookmarks = self.0.accounts.known(&key).await?;
             self.0.store.change_account(&key, new, now()).await?;
             self.0.keeper.clean(&key, known, Clean::Contacts);
+            self.0.accounts.clean(&key, bookmarks);
         } else {
             self.0.store.save_registration(&key, new, now()).await?;
         }
@@ -247,11 +255,13 @@ impl Registrar {
     async fn remove(&self, user: &BareJid) -> Result<(), RegistrationError> {
         let key = UserKey::from(user.as_str());
         let known = self.0.store.load_roster(&key).await?;
+        let bookmarks = self.0.accounts.known(&key).await?;
         if !self.0.store.remove_user(&key).await? {
             return Err(RegistrationError::NotRegistered);
         }
         self.0.router.tell(&key, Input::Registration(None));
         self.0.keeper.clean(&key, known, Clean::All);
+        self.0.accounts.clean(&key, bookmarks);
         info!("A user left.");
         Ok(())
     }

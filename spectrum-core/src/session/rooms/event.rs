@@ -2,7 +2,7 @@
 
 use super::room::{Room, State};
 use super::show::{self, Gone, code};
-use super::{LISTED, Rooms, archive, heard, invite, join, line};
+use super::{LISTED, Rooms, archive, heard, invite, join, line, own};
 use crate::backend::Event;
 use crate::model::{Chat, Departure, Nickname, Occupant, OccupantGone, RoomClosed};
 use crate::session::{Cx, Output, StoreRequest};
@@ -39,6 +39,7 @@ pub(super) fn handle(rooms: &mut Rooms, cx: &mut Cx<'_>, event: Event) -> Option
             list.truncate(LISTED);
             rooms.listed = list;
         }
+        Event::OwnRooms(own) => own::changed(cx, own),
         Event::Invited(invitation) => invite::invited(cx, invitation),
         Event::Message(message) if !matches!(message.chat, Chat::Contact(_)) => heard::line(rooms, cx, message),
         Event::Edited(edit) if !matches!(edit.chat, Chat::Contact(_)) => heard::edited(rooms, cx, edit),

@@ -14,12 +14,12 @@ use crate::model::{
     Attachment, Chat, ChatState, Edit, IncomingMessage, Marker, MarkerKind, MessageId, Nickname, Origin, Reactions, Retraction,
     RoomEcho, RoomId,
 };
-use crate::session::Cx;
 use crate::session::conversation::words;
 use crate::session::fingerprint::Fingerprint;
 use crate::session::history::MAX_ID_BYTES;
 use crate::session::payload::{REPLY, with_id};
 use crate::session::text::{pieces, shorten};
+use crate::session::{Cx, Output, Publication};
 use crate::xml::{HINTS, delay, element, text_element};
 
 /// Bytes of one body. A longer text is said in several lines: servers end streams over stanzas that are too long.
@@ -261,6 +261,14 @@ pub(super) fn marked(rooms: &mut Rooms, cx: &mut Cx<'_>, marker: &Marker) {
     let Some(mut about) = About::new(rooms, cx, &marker.chat, marker.nickname.as_ref()) else {
         return;
     };
+    if marker.origin == Origin::OwnOtherDevice && matches!(marker.chat, Chat::Room(_)) {
+        let room = cx.at_transport(&about.room.node);
+        cx.out.push(Output::Publish(Publication::Displayed {
+            chat: room.clone(),
+            id: line.as_str().to_owned(),
+            by: room,
+        }));
+    }
     if about.room.state == State::Joined {
         about.message.payloads.retain(|p| !p.is("stanza-id", SID));
         about.message.payloads.push(with_id("displayed", DISPLAYED_MARKERS, &line));

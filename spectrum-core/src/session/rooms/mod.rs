@@ -16,6 +16,7 @@ mod line;
 mod mam;
 mod moderation;
 mod occupant_id;
+mod own;
 mod past;
 mod room;
 mod show;

@@ -336,6 +336,7 @@ pub(super) fn line(output: &Output) -> String {
         Output::Committed(event) => format!("committed {event}"),
         Output::Assign => "assign".to_owned(),
         Output::Release => "release".to_owned(),
+        Output::Publish(publication) => format!("publish {publication:?}"),
         Output::Progress(progress) => format!("progress {progress:?}"),
         Output::Said(message) => format!("said {}", xml(&Stanza::Message(message.clone()))),
         Output::LoggedIn => "logged in".to_owned(),

@@ -245,6 +245,7 @@ impl Ledger {
                 | Output::Link(_)
                 | Output::Committed(_)
                 | Output::Store(_)
+                | Output::Publish(_)
                 | Output::Progress(_)
                 | Output::Said(_)
                 | Output::LoggedIn

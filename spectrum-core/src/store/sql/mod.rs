@@ -19,7 +19,7 @@ use crate::model::{AvatarHash, ContactId, LegacyName, Nickname, RoomId, Subscrip
 use crate::session::archive::{ArchiveAnswer, ArchiveChange, ArchiveRequest};
 use crate::store::error::from_sqlx;
 use crate::store::journal::stage_of;
-use crate::store::record::{check_archive, check_text};
+use crate::store::record::{check_archive, check_bookmarks, check_text};
 use crate::store::seal::{Keyring, Place};
 use crate::store::{
     Commit, ContactRecord, MessageChanges, MessageRecord, NameRecord, NewRegistration, Registration, RegistrationSummary,
@@ -442,6 +442,26 @@ impl Store for SqlStore {
         .map_err(self.failed())?;
         let waiting = |(user, seq, sent, stage, entry)| (UserKey::from(user), message((seq, sent, stage, entry)));
         Ok(rows.into_iter().map(waiting).collect())
+    }
+
+    async fn load_bookmarks(&self, user: &UserKey) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows: Vec<(String, String)> = on!(&self.inner.read, pool => sqlx::query_as(sql::BOOKMARKS)
+            .bind(user.as_str())
+            .fetch_all(pool)
+            .await)
+        .map_err(self.failed())?;
+        Ok(rows.into_iter().collect())
+    }
+
+    async fn save_bookmarks(&self, user: &UserKey, changes: BTreeMap<String, Option<String>>) -> Result<(), StoreError> {
+        check_text("user", user.as_str())?;
+        check_bookmarks(&changes)?;
+        self.write(Write::SaveBookmarks {
+            user: user.clone(),
+            changes,
+        })
+        .await
+        .map(drop)
     }
 
     async fn load_grants(&self) -> Result<BTreeMap<String, String>, StoreError> {

@@ -112,6 +112,12 @@ impl Old {
             ))
             .await;
         }
+        if version >= 6 {
+            self.write(&format!(
+                "INSERT INTO bookmarks VALUES ({user}, '#verona@irc.localhost', '\"theirs\"')"
+            ))
+            .await;
+        }
         if version >= 5 {
             self.write(&format!(
                 "INSERT INTO message_log (entries) VALUES ('[[\"{USER}\",8,8000,0,{{}}],[\"{USER}\"],[\"{USER}\",9,8000,0,{{}}],[\"{USER}\",9],\
@@ -182,6 +188,7 @@ async fn check(options: &StoreOptions, version: i64) {
     let preferences = said(store.load_preferences(&user).await);
     assert_eq!(preferences.get("stay_connected").map(String::as_str), Some("true"));
     assert_eq!(said(store.load_grants().await).len(), 1);
+    assert_eq!(said(store.load_bookmarks(&user).await).len(), usize::from(version >= 6));
     let archive = said(store.ask_archive(&user, "#verona", &ArchiveRequest::Ends).await);
     let ArchiveAnswer::Page(page) = archive else {
         panic!("version {version}: the archive has no page")

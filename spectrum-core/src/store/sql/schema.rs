@@ -112,6 +112,21 @@ macro_rules! messages {
     };
 }
 
+/// What we have put into the bookmarks in users' accounts.
+macro_rules! bookmarks {
+    ($text:literal) => {
+        concat!(
+            "CREATE TABLE bookmarks (user_jid ",
+            $text,
+            " NOT NULL, room ",
+            $text,
+            " NOT NULL, entry ",
+            $text,
+            " NOT NULL, PRIMARY KEY (user_jid, room));\n",
+        )
+    };
+}
+
 /// Description, for SQLite, for PostgreSQL. The position is the version, counted from 1.
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("first", first!("TEXT", "BLOB"), first!("TEXT COLLATE \"C\"", "BYTEA")),
@@ -132,6 +147,7 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         "CREATE TABLE message_log (id INTEGER PRIMARY KEY, entries TEXT NOT NULL);\n",
         "CREATE TABLE message_log (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entries TEXT NOT NULL);\n",
     ),
+    ("bookmarks", bookmarks!("TEXT"), bookmarks!("TEXT COLLATE \"C\"")),
 ];
 
 /// Which database's words.
@@ -185,7 +201,8 @@ mod tests {
                 "76e2a8f8b0048061",
                 "aa86b1adeae59d17",
                 "118928329ff66a39",
-                "2ea1cedf1d535bdf"
+                "2ea1cedf1d535bdf",
+                "aad4f59a8fe5b000"
             ]
         );
         assert_eq!(
@@ -195,7 +212,8 @@ mod tests {
                 "030f31ca65617212",
                 "aa86b1adeae59d17",
                 "37b89de9cf653e15",
-                "2f1404b35c6a16f3"
+                "2f1404b35c6a16f3",
+                "3e2a13e4e555e583"
             ]
         );
     }

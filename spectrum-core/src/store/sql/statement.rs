@@ -100,6 +100,12 @@ pub(super) struct PerDialect {
 #[cfg(test)]
 pub(super) const PER_DIALECT: &[PerDialect] = &[SAVE_MESSAGES, FORGET_MESSAGES];
 
+pub(super) const BOOKMARKS: &str = "SELECT room, entry FROM bookmarks WHERE user_jid = $1";
+pub(super) const SAVE_BOOKMARK: &str = "INSERT INTO bookmarks (user_jid, room, entry) VALUES ($1, $2, $3) \
+     ON CONFLICT (user_jid, room) DO UPDATE SET entry = excluded.entry";
+pub(super) const REMOVE_BOOKMARK: &str = "DELETE FROM bookmarks WHERE user_jid = $1 AND room = $2";
+pub(super) const REMOVE_BOOKMARKS: &str = "DELETE FROM bookmarks WHERE user_jid = $1";
+
 pub(super) const GRANTS: &str = "SELECT domain, grants FROM grants";
 pub(super) const SAVE_GRANTS: &str = "INSERT INTO grants (domain, grants) VALUES ($1, $2) \
      ON CONFLICT (domain) DO UPDATE SET grants = excluded.grants";
@@ -167,6 +173,10 @@ pub(super) const ALL: &[&str] = &[
     SAVE_PREFERENCE,
     REMOVE_PREFERENCE,
     REMOVE_PREFERENCES,
+    BOOKMARKS,
+    SAVE_BOOKMARK,
+    REMOVE_BOOKMARK,
+    REMOVE_BOOKMARKS,
     MESSAGES,
     WAITING,
     REMOVE_MESSAGES,

@@ -6,6 +6,7 @@
 
 pub(super) mod messages;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::{Postgres, Sqlite, Transaction};
@@ -82,6 +83,10 @@ pub(super) enum Write {
         user: UserKey,
         key: String,
         value: String,
+    },
+    SaveBookmarks {
+        user: UserKey,
+        changes: BTreeMap<String, Option<String>>,
     },
     SaveGrants {
         domain: String,
@@ -361,6 +366,7 @@ async fn execute(inner: &Inner, tx: &mut Tx, write: &Write) -> Result<Result<boo
             .execute(c)
             .await
             .map(|done| done.rows_affected())),
+        Write::SaveBookmarks { user, changes } => save_bookmarks(tx, user, changes).await,
         Write::SaveGrants {
             domain,
             grants: Some(grants),
@@ -420,6 +426,7 @@ async fn remove_user(tx: &mut Tx, user: &UserKey) -> Result<u64, sqlx::Error> {
         sql::REMOVE_ROSTER,
         sql::REMOVE_ROOMS,
         sql::REMOVE_PREFERENCES,
+        sql::REMOVE_BOOKMARKS,
         sql::REMOVE_ARCHIVES,
         sql::REMOVE_MESSAGES,
         sql::REMOVE_DATA_KEY,
@@ -497,6 +504,28 @@ async fn save_contacts(tx: &mut Tx, user: &UserKey, contacts: &[ContactRecord]) 
             .execute(c)
             .await
             .map(|done| done.rows_affected()))?;
+    }
+    Ok(rows)
+}
+
+async fn save_bookmarks(tx: &mut Tx, user: &UserKey, changes: &BTreeMap<String, Option<String>>) -> Result<u64, sqlx::Error> {
+    let mut rows = 0;
+    for (room, entry) in changes {
+        rows += match entry {
+            Some(entry) => in_tx!(tx, c => sqlx::query(sql::SAVE_BOOKMARK)
+                .bind(user.as_str())
+                .bind(room)
+                .bind(entry)
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected()))?,
+            None => in_tx!(tx, c => sqlx::query(sql::REMOVE_BOOKMARK)
+                .bind(user.as_str())
+                .bind(room)
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected()))?,
+        };
     }
     Ok(rows)
 }

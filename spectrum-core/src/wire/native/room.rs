@@ -1,9 +1,9 @@
 //! Rooms on the wire.
 
-use super::basic::{Number, Wire, optional, read_time, text};
+use super::basic::{Number, Wire, optional, read_all, read_time, text, write_all};
 use crate::model::{
-    Affiliation, AvatarHash, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, Presence, Role,
-    RoomClosed, RoomInfo, RoomSubject, RoomSummary, Secret, Timestamp,
+    Affiliation, AvatarHash, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, OwnRoom, OwnRooms,
+    Presence, Role, RoomClosed, RoomInfo, RoomSubject, RoomSummary, Secret, Timestamp,
 };
 use crate::wire::counters::Violation;
 use crate::wire::proto;
@@ -224,6 +224,64 @@ impl Wire for RoomSummary {
             occupants: message.occupants,
             subject: reader.text(message.subject),
         })
+    }
+}
+
+impl Wire for OwnRoom {
+    type Message = proto::OwnRoom;
+
+    fn write(&self) -> proto::OwnRoom {
+        proto::OwnRoom {
+            id: text(&self.id),
+            name: optional(self.name.as_ref()),
+            nickname: optional(self.nickname.as_ref()),
+        }
+    }
+
+    fn read(message: proto::OwnRoom, reader: &mut Reader<'_>) -> Result<Self, Violation> {
+        Ok(Self {
+            id: reader.id(message.id).ok_or(Violation::Missing)?,
+            name: reader.text(message.name),
+            nickname: reader.id(message.nickname),
+        })
+    }
+}
+
+const ALL: u32 = 0;
+const ENTERED: u32 = 1;
+const LEFT_FOR_GOOD: u32 = 2;
+
+impl Wire for OwnRooms {
+    type Message = proto::OwnRooms;
+
+    fn write(&self) -> proto::OwnRooms {
+        let (change, room) = match self {
+            Self::All(rooms) => (ALL, write_all(rooms)),
+            Self::Entered(room) => (ENTERED, vec![room.write()]),
+            Self::Left(id) => {
+                let room = proto::OwnRoom {
+                    id: text(id),
+                    name: None,
+                    nickname: None,
+                };
+                (LEFT_FOR_GOOD, vec![room])
+            }
+        };
+        proto::OwnRooms {
+            change: Some(change),
+            room,
+        }
+    }
+
+    fn read(message: proto::OwnRooms, reader: &mut Reader<'_>) -> Result<Self, Violation> {
+        let mut rooms = message.room;
+        match message.change {
+            Some(ALL) => Ok(Self::All(read_all(rooms, reader))),
+            Some(ENTERED) => Ok(Self::Entered(OwnRoom::read_required(rooms.pop(), reader)?)),
+            Some(LEFT_FOR_GOOD) => Ok(Self::Left(OwnRoom::read_required(rooms.pop(), reader)?.id)),
+            // A list that is none would take rooms away.
+            Some(_) | None => Err(Violation::Malformed),
+        }
     }
 }
 

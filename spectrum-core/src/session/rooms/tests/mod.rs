@@ -5,6 +5,7 @@
 mod archive;
 mod join;
 mod line;
+mod own;
 mod standing;
 
 use std::time::Duration;

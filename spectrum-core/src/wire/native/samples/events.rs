@@ -53,6 +53,20 @@ pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
     ]
 }
 
+fn own_rooms() -> Vec<OwnRoom> {
+    let bare = OwnRoom {
+        id: "#other".into(),
+        name: None,
+        nickname: None,
+    };
+    let full = OwnRoom {
+        id: "#room".into(),
+        name: some("Room"),
+        nickname: Some("Me".into()),
+    };
+    vec![full, bare]
+}
+
 /// Every event.
 pub(super) fn events() -> Vec<(&'static str, Event)> {
     let gone = |departure| OccupantGone {
@@ -112,6 +126,10 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
         ),
         ("notice", Event::Notice("Read this".to_owned())),
         ("room_list", Event::RoomList(rooms())),
+        ("own_rooms", Event::OwnRooms(OwnRooms::All(own_rooms()))),
+        ("own_rooms_none", Event::OwnRooms(OwnRooms::All(Vec::new()))),
+        ("room_entered", Event::OwnRooms(OwnRooms::Entered(own_rooms().remove(0)))),
+        ("room_left", Event::OwnRooms(OwnRooms::Left("#room".into()))),
         (
             "occupant",
             Event::Occupant(Occupant {

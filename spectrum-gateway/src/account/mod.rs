@@ -1,0 +1,412 @@
+//! What users have in their own accounts because of us: bookmarks of rooms (XEP-0402) and how far they have read (XEP-0490),
+//! written in their names (XEP-0356) where their server lets us.
+//!
+//! [`AccountKeeper`] owns what is still to be written. Sessions only say what is so; what comes while the one before it
+//! still waits replaces it, so what waits is bounded by the users' rooms. One task for each user with something to write,
+//! a few at a time. What is not granted waits as long as the session lives, for a grant may come.
+
+mod bookmarks;
+mod displayed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use jid::BareJid;
+use minidom::Element;
+use spectrum_core::config::Bookmarking;
+use spectrum_core::model::UserKey;
+use spectrum_core::session::{Bookmark, Bookmarks, Publication};
+use spectrum_core::store::{Store, StoreError};
+use spectrum_core::tasks::Tasks;
+use spectrum_core::xml::{element, text_element};
+use tokio::sync::Semaphore;
+use tracing::{debug, info_span, warn};
+use xmpp_parsers::ns;
+
+use crate::deputy::{Deputy, Kind, Refused, Request};
+use bookmarks::{Entry, Step};
+use displayed::Position;
+
+/// Users whose accounts are written to at once: after a restart everybody's are, and servers are not to be flooded.
+const AT_ONCE: usize = 16;
+/// Rooms and chats of one user that wait; more are left out.
+const MOST_WAITING: usize = 1_000;
+
+/// What is there to begin with.
+pub(crate) struct AccountParts {
+    pub(crate) transport: BareJid,
+    pub(crate) bookmarking: Bookmarking,
+    pub(crate) deputy: Arc<Deputy>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tasks: Tasks,
+}
+
+/// Writes into users' accounts.
+pub(crate) struct AccountKeeper {
+    transport: BareJid,
+    bookmarking: Bookmarking,
+    deputy: Arc<Deputy>,
+    store: Arc<dyn Store>,
+    tasks: Tasks,
+    /// For its own tasks.
+    me: Weak<Self>,
+    turns: Semaphore,
+    books: Mutex<HashMap<UserKey, Book>>,
+}
+
+/// What is to be written for one user.
+#[derive(Default)]
+struct Book {
+    wanted: Wanted,
+    is_busy: bool,
+    /// The session is over: what cannot be written now never will be.
+    is_over: bool,
+}
+
+/// What is to be so.
+#[derive(Default)]
+struct Wanted {
+    /// The rooms listed are all there are; others of ours go.
+    is_whole: bool,
+    /// A room with its bookmark, or without one.
+    rooms: BTreeMap<BareJid, Option<Bookmark>>,
+    /// How far chats have been read.
+    read: BTreeMap<BareJid, Position>,
+    /// What was known before the user was forgotten; everything of it goes.
+    forgotten: BTreeMap<BareJid, Entry>,
+}
+
+/// Why something could not be written.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Wanted {
+    fn is_empty(&self) -> bool {
+        !self.is_whole && self.rooms.is_empty() && self.read.is_empty() && self.forgotten.is_empty()
+    }
+
+    fn change(&mut self, bookmarks: Bookmarks) {
+        match bookmarks {
+            Bookmarks::All(list) => {
+                self.is_whole = true;
+                self.rooms = list
+                    .into_iter()
+                    .take(MOST_WAITING)
+                    .map(|bookmark| (bookmark.room.clone(), Some(bookmark)))
+                    .collect();
+            }
+            Bookmarks::Added(bookmark) => self.set(bookmark.room.clone(), Some(bookmark)),
+            Bookmarks::Removed(room) => self.set(room, None),
+        }
+    }
+
+    fn set(&mut self, room: BareJid, bookmark: Option<Bookmark>) {
+        if self.rooms.len() < MOST_WAITING || self.rooms.contains_key(&room) {
+            self.rooms.insert(room, bookmark);
+        }
+    }
+
+    fn read(&mut self, chat: BareJid, position: Position) {
+        if self.read.len() < MOST_WAITING || self.read.contains_key(&chat) {
+            self.read.insert(chat, position);
+        }
+    }
+
+    /// Puts back what could not be written; what has come since is newer.
+    fn put_back(&mut self, old: Self) {
+        if !self.is_whole {
+            self.is_whole = old.is_whole;
+            for (room, bookmark) in old.rooms {
+                self.rooms.entry(room).or_insert(bookmark);
+            }
+        }
+        for (chat, position) in old.read {
+            self.read.entry(chat).or_insert(position);
+        }
+        self.forgotten.extend(old.forgotten);
+    }
+}
+
+impl AccountKeeper {
+    pub(crate) fn new(parts: AccountParts) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            transport: parts.transport,
+            bookmarking: parts.bookmarking,
+            deputy: parts.deputy,
+            store: parts.store,
+            tasks: parts.tasks,
+            me: me.clone(),
+            turns: Semaphore::new(AT_ONCE),
+            books: Mutex::default(),
+        })
+    }
+
+    fn books(&self) -> MutexGuard<'_, HashMap<UserKey, Book>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session says what is so. Never waits.
+    pub(crate) fn publish(&self, user: &UserKey, publication: Publication) {
+        let mut books = self.books();
+        let book = books.entry(user.clone()).or_default();
+        book.is_over = false;
+        match publication {
+            Publication::Bookmarks(_) if self.bookmarking == Bookmarking::Never => {}
+            Publication::Bookmarks(bookmarks) => book.wanted.change(bookmarks),
+            Publication::Displayed { chat, id, by } => book.wanted.read(chat, Position { id, by }),
+        }
+        self.begin(user, book);
+        if book.wanted.is_empty() && !book.is_busy {
+            books.remove(user);
+        }
+    }
+
+    /// The session is over: its rooms are still the user's, but what waits for a grant waits no longer.
+    pub(crate) fn closed(&self, user: &UserKey) {
+        let mut books = self.books();
+        let Some(book) = books.get_mut(user) else { return };
+        book.is_over = true;
+        if !book.is_busy && book.wanted.forgotten.is_empty() {
+            books.remove(user);
+        }
+    }
+
+    /// What is known of a user's bookmarks, to be given to [`AccountKeeper::clean`] once the user is forgotten.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn known(&self, user: &UserKey) -> Result<BTreeMap<BareJid, Entry>, StoreError> {
+        Ok(bookmarks::read_entries(self.store.load_bookmarks(user).await?))
+    }
+
+    /// The user leaves, or takes another account: the bookmarks that are ours go.
+    pub(crate) fn clean(&self, user: &UserKey, known: BTreeMap<BareJid, Entry>) {
+        if known.is_empty() {
+            return;
+        }
+        let mut books = self.books();
+        let book = books.entry(user.clone()).or_default();
+        book.wanted = Wanted {
+            forgotten: known,
+            ..Wanted::default()
+        };
+        self.begin(user, book);
+    }
+
+    /// What waits is tried again: a domain grants something, or (`None`) the link is back.
+    pub(crate) fn again(&self, domain: Option<&str>) {
+        let mut books = self.books();
+        for (user, book) in books.iter_mut() {
+            let is_of = |domain: &str| user.as_str().rsplit_once('@').is_some_and(|(_, of)| of == domain);
+            if domain.is_none_or(is_of) {
+                self.begin(user, book);
+            }
+        }
+    }
+
+    /// Has a task write what is wanted, unless one does.
+    fn begin(&self, user: &UserKey, book: &mut Book) {
+        let (Some(me), Ok(jid)) = (self.me.upgrade(), BareJid::new(user.as_str())) else {
+            return;
+        };
+        if book.is_busy || book.wanted.is_empty() {
+            return;
+        }
+        book.is_busy = true;
+        let (span, user) = (info_span!("account", %user), user.clone());
+        drop(self.tasks.spawn("account", span, async move { me.work(&user, &jid).await }));
+    }
+
+    async fn work(&self, user: &UserKey, jid: &BareJid) {
+        loop {
+            let Ok(_turn) = self.turns.acquire().await else { return };
+            let Some(mut wanted) = self.next(user) else { return };
+            if let Err(failed) = self.write(user, jid, &mut wanted).await {
+                match &failed {
+                    Failed::Store(failed) => warn!(
+                        error = failed as &dyn std::error::Error,
+                        "Could not keep what is known of bookmarks."
+                    ),
+                    Failed::Refused(refused) => debug!(reason = %refused, "Nothing could be written into a user's account."),
+                }
+                return self.later(user, wanted);
+            }
+        }
+    }
+
+    /// What is to be written next; with nothing left the user is not busy any more.
+    fn next(&self, user: &UserKey) -> Option<Wanted> {
+        let mut books = self.books();
+        let book = books.get_mut(user)?;
+        let wanted = std::mem::take(&mut book.wanted);
+        if wanted.is_empty() {
+            books.remove(user);
+            return None;
+        }
+        Some(wanted)
+    }
+
+    fn later(&self, user: &UserKey, wanted: Wanted) {
+        let mut books = self.books();
+        let Some(book) = books.get_mut(user) else { return };
+        book.is_busy = false;
+        if book.is_over && wanted.forgotten.is_empty() {
+            books.remove(user);
+        } else {
+            book.wanted.put_back(wanted);
+        }
+    }
+
+    /// Writes all of it, and takes out what is written.
+    async fn write(&self, user: &UserKey, jid: &BareJid, wanted: &mut Wanted) -> Result<(), Failed> {
+        if wanted.is_whole || !wanted.rooms.is_empty() || !wanted.forgotten.is_empty() {
+            self.write_bookmarks(user, jid, wanted).await?;
+            wanted.is_whole = false;
+            wanted.rooms.clear();
+            wanted.forgotten.clear();
+        }
+        while let Some((chat, position)) = wanted.read.first_key_value() {
+            let payload = publish(displayed::NODE, chat, displayed::item(position));
+            self.set(jid, payload).await?;
+            wanted.read.pop_first();
+        }
+        Ok(())
+    }
+
+    async fn write_bookmarks(&self, user: &UserKey, jid: &BareJid, wanted: &Wanted) -> Result<(), Failed> {
+        let mut known = bookmarks::read_entries(self.store.load_bookmarks(user).await?);
+        known.extend(wanted.forgotten.iter().map(|(room, entry)| (room.clone(), entry.clone())));
+        if known.is_empty() && wanted.rooms.values().all(Option::is_none) {
+            return Ok(());
+        }
+        if !(self.deputy.may(jid, Kind::Get, ns::PUBSUB) && self.deputy.may(jid, Kind::Set, ns::PUBSUB)) {
+            return Err(Refused::NotGranted.into());
+        }
+        let held = self.held(jid).await?;
+        let situation = bookmarks::Situation {
+            rooms: &wanted.rooms,
+            is_whole: wanted.is_whole,
+            autojoin: self.bookmarking == Bookmarking::Autojoin,
+            forgotten: &wanted.forgotten,
+            known: &known,
+            held: &held,
+        };
+        let mut changes = BTreeMap::new();
+        let mut ended = Ok(());
+        for step in bookmarks::plan(&situation) {
+            let (room, asked, entry) = match step {
+                Step::Publish(room, shape) => {
+                    let payload = publish(bookmarks::NODE, &room, shape.item());
+                    (room, Some(payload), Some(Entry::Ours(shape)))
+                }
+                Step::Retract(room) => {
+                    let payload = retract(bookmarks::NODE, &room);
+                    (room, Some(payload), None)
+                }
+                Step::Note(room, entry) => (room, None, entry),
+            };
+            if let Some(payload) = asked
+                && let Err(refused) = self.set(jid, payload).await
+            {
+                ended = Err(refused.into());
+                break;
+            }
+            changes.insert(room.to_string(), entry.map(|entry| entry.text()));
+        }
+        // What has been done is known even if the rest could not be.
+        // Of a user who is gone nothing is kept.
+        if !changes.is_empty() && (wanted.forgotten.is_empty() || !wanted.rooms.is_empty()) {
+            self.store.save_bookmarks(user, changes).await?;
+        }
+        ended
+    }
+
+    /// The bookmarks that the account has of rooms here.
+    async fn held(&self, jid: &BareJid) -> Result<BTreeMap<BareJid, bookmarks::Held>, Refused> {
+        let items = element("items", ns::PUBSUB, &[("node", bookmarks::NODE)]);
+        let get = Request {
+            to: jid.clone().into(),
+            kind: Kind::Get,
+            payload: wrap("pubsub", items),
+        };
+        match self.deputy.ask(jid, get).await {
+            Ok(answer) => Ok(answer
+                .map(|answer| bookmarks::held(&answer, &self.transport))
+                .unwrap_or_default()),
+            // Without a bookmark there is no node, and not every server passes on that this is what is wrong. One that
+            // can be made was not there, so nothing can be overwritten.
+            Err(refused @ Refused::Error(_)) => {
+                let create = element("create", ns::PUBSUB, &[("node", bookmarks::NODE)]);
+                let mut pubsub = wrap("pubsub", create);
+                pubsub.append_child(wrap("configure", options(ns::PUBSUB_CONFIGURE)));
+                match self.set(jid, pubsub).await {
+                    Ok(()) => Ok(BTreeMap::new()),
+                    Err(_) => Err(refused),
+                }
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    async fn set(&self, jid: &BareJid, payload: Element) -> Result<(), Refused> {
+        let request = Request {
+            to: jid.clone().into(),
+            kind: Kind::Set,
+            payload,
+        };
+        self.deputy.ask(jid, request).await.map(drop)
+    }
+}
+
+fn wrap(name: &str, child: Element) -> Element {
+    Element::builder(name, ns::PUBSUB).append(child).build()
+}
+
+/// Publishes one item (XEP-0060 7.1), into a node that nobody else may read.
+fn publish(node: &str, id: &BareJid, item: Element) -> Element {
+    let mut holder = element("item", ns::PUBSUB, &[("id", id.as_str())]);
+    holder.append_child(item);
+    let mut publish = element("publish", ns::PUBSUB, &[("node", node)]);
+    publish.append_child(holder);
+    let mut pubsub = wrap("pubsub", publish);
+    pubsub.append_child(wrap("publish-options", options(PUBLISH_OPTIONS)));
+    pubsub
+}
+
+/// Takes one item back (XEP-0060 7.2); clients are told.
+fn retract(node: &str, id: &BareJid) -> Element {
+    let mut retract = element("retract", ns::PUBSUB, &[("node", node), ("notify", "true")]);
+    retract.append_child(element("item", ns::PUBSUB, &[("id", id.as_str())]));
+    wrap("pubsub", retract)
+}
+
+const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+
+/// How a node of one item for each chat has to be: private, and kept (XEP-0223).
+fn options(form: &str) -> Element {
+    let field = |name: &str, value: &str| {
+        let mut field = element("field", ns::DATA_FORMS, &[("var", name)]);
+        field.append_child(text_element("value", ns::DATA_FORMS, value));
+        field
+    };
+    let mut form_type = field("FORM_TYPE", form);
+    spectrum_core::xml::set(&mut form_type, "type", "hidden");
+    let mut x = element("x", ns::DATA_FORMS, &[("type", "submit")]);
+    x.append_child(form_type);
+    for (name, value) in [
+        ("pubsub#persist_items", "true"),
+        ("pubsub#max_items", "max"),
+        ("pubsub#send_last_published_item", "never"),
+        ("pubsub#access_model", "whitelist"),
+    ] {
+        x.append_child(field(name, value));
+    }
+    x
+}
