@@ -52,7 +52,7 @@ const RFC: &[&str] = &["jabber:iq:roster"];
 /// one, which only backends for networks with markup bring.
 const WITHOUT_A_FEATURE: &[&str] = &[
     "0059", "0071", "0106", "0114", "0115", "0122", "0128", "0133", "0153", "0172", "0203", "0221", "0231", "0249", "0297",
-    "0334", "0352", "0356", "0368", "0428", "0455",
+    "0334", "0352", "0356", "0368", "0402", "0428", "0455", "0490",
 ];
 
 fn doap() -> Vec<(String, String)> {
