@@ -20,8 +20,8 @@ from xml.etree import ElementTree
 from slixmpp import ClientXMPP
 from slixmpp.xmlstream import tostring
 
-PLUGINS = ["xep_0004", "xep_0030", "xep_0045", "xep_0054", "xep_0077", "xep_0084", "xep_0085", "xep_0092", "xep_0153",
-           "xep_0184", "xep_0199", "xep_0202", "xep_0224", "xep_0313"]
+PLUGINS = ["xep_0004", "xep_0030", "xep_0045", "xep_0054", "xep_0060", "xep_0077", "xep_0084", "xep_0085", "xep_0092", "xep_0153",
+           "xep_0184", "xep_0199", "xep_0202", "xep_0224", "xep_0313", "xep_0402"]
 
 
 def say(event, **rest):

@@ -26,6 +26,7 @@ pub(crate) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 pub(crate) const RSM: &str = "http://jabber.org/protocol/rsm";
 pub(crate) const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub(crate) const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+pub(crate) const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
 pub(crate) const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub(crate) const NICK: &str = "http://jabber.org/protocol/nick";
 pub(crate) const AVATAR_DATA: &str = "urn:xmpp:avatar:data";

@@ -6,18 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minidom::Element;
 use spectrum_backend_sdk::model::{
-    Chat, ChatState, ContactDetails, ContactId, Edit, HistoryPage, JoinRoom, Joined, Marker, Nickname, OutgoingMessage,
+    Chat, ChatState, ContactDetails, ContactId, Edit, HistoryPage, JoinRoom, Joined, Marker, Nickname, OutgoingMessage, OwnRooms,
     PageRequest, Presence, Profile, ProfileUpdate, Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent, Standing,
 };
 use spectrum_backend_sdk::tasks::TaskHandle;
-use spectrum_backend_sdk::{LegacySession, LoginError, LoginErrorKind, Op, OpError, OpErrorKind, OpResult};
+use spectrum_backend_sdk::{Event, LegacySession, LoginError, LoginErrorKind, Op, OpError, OpErrorKind, OpResult};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::address::{bare, of_chat};
 use crate::desk::{Desk, get, set};
 use crate::ns;
-use crate::state::{Recent, snippet};
+use crate::state::{Effect, Recent, snippet};
 use crate::tell::{self, Quote};
 use crate::xml::{element, text_element, wrap};
 
@@ -76,11 +76,27 @@ impl XmppSession {
             tracing::debug!(kind = ?error.kind, "The server makes no copies for other devices.");
         }
         self.show(presence).await.map_err(lost)?;
+        self.tell_own_rooms().await.map_err(lost)?;
         if has_archive {
             // What came before the server knew that the user is there is in the archive alone.
             self.catch_up_if_possible().await;
         }
         Ok(())
+    }
+
+    /// Says which rooms the account's clients are in. A server that does not say has said nothing of them.
+    async fn tell_own_rooms(&self) -> OpResult<()> {
+        let items = element("items", ns::PUBSUB, &[("node", ns::BOOKMARKS)]);
+        let answer = self.desk.ask(get(None, wrap("pubsub", ns::PUBSUB, items)), None).await;
+        let rooms = match answer {
+            Ok(answer) => crate::state::bookmarked(&answer),
+            Err(error) if error.kind == OpErrorKind::NotFound => Event::OwnRooms(OwnRooms::All(Vec::new())),
+            Err(error) => {
+                tracing::debug!(kind = ?error.kind, "The bookmarks could not be read.");
+                return Ok(());
+            }
+        };
+        self.desk.report(vec![Effect::Event(rooms)]).await
     }
 
     /// What cannot be caught up with is not worth a session.

@@ -85,6 +85,8 @@ struct Account {
     removed: BTreeSet<ContactId>,
     blocked: BTreeSet<ContactId>,
     profile: Profile,
+    /// Rooms that another device of theirs is in.
+    rooms: BTreeSet<RoomId>,
 }
 
 /// How a contact is called and filed.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use spectrum_backend_sdk::model::{Availability, AvatarHash, ContactId, ContactUpdate, Patch, Presence, Profile, ProfileUpdate};
+use spectrum_backend_sdk::model::{
+    Availability, AvatarHash, ContactId, ContactUpdate, OwnRoom, OwnRooms, Patch, Presence, Profile, ProfileUpdate, RoomId,
+};
 use spectrum_backend_sdk::{Event, LoginError, LoginErrorKind, OpResult, Retry};
 
 use super::{MAX_PEOPLE, Network, Person, State, nobody};
@@ -12,6 +14,9 @@ use crate::picture::fingerprint;
 
 /// Bytes of a picture that a profile may have.
 const MAX_PICTURE: usize = 1 << 20;
+
+/// Rooms that another device of somebody's is in.
+const MAX_OWN_ROOMS: usize = 100;
 
 /// What others see of a presence.
 fn shown(presence: Presence) -> Presence {
@@ -48,6 +53,7 @@ impl Network {
             account.profile.nickname = Some(name.as_str().to_owned());
         }
         let mut events: Vec<_> = state.contacts_of(name).into_iter().map(Event::Contact).collect();
+        events.push(Event::OwnRooms(OwnRooms::All(state.own_rooms(name))));
         events.push(Event::ContactsComplete);
         line.tell_all(events);
         state.last += 1;
@@ -71,6 +77,24 @@ impl Network {
         state.leave_all(name);
         state.people.remove(name);
         state.tell_watchers(name);
+    }
+
+    /// Another device of somebody's is in a room from now on, or not any more.
+    pub(crate) fn set_own_room(&self, name: &ContactId, room: RoomId, is_in: bool) {
+        let mut state = self.state();
+        let rooms = &mut state.accounts.entry(name.clone()).or_default().rooms;
+        let change = if !is_in {
+            rooms.remove(&room);
+            OwnRooms::Left(room)
+        } else if rooms.len() < MAX_OWN_ROOMS {
+            rooms.insert(room.clone());
+            OwnRooms::Entered(own_room(name, &room))
+        } else {
+            return;
+        };
+        if let Some(person) = state.people.get(name) {
+            person.line.tell(Event::OwnRooms(change));
+        }
     }
 
     /// Shows somebody like this, to those who have them as a contact and in their rooms.
@@ -133,7 +157,20 @@ impl Network {
     }
 }
 
+fn own_room(name: &ContactId, room: &RoomId) -> OwnRoom {
+    OwnRoom {
+        id: room.clone(),
+        name: Some(format!("Room {room}")),
+        nickname: Some(name.as_str().into()),
+    }
+}
+
 impl State {
+    fn own_rooms(&self, name: &ContactId) -> Vec<OwnRoom> {
+        let rooms = self.accounts.get(name).map(|account| &account.rooms);
+        rooms.into_iter().flatten().map(|room| own_room(name, room)).collect()
+    }
+
     /// How often somebody who is always here has taken another picture.
     fn face(&self, name: &ContactId) -> u32 {
         self.faces.get(name).copied().unwrap_or_default()

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use spectrum_backend_sdk::model::{
-    Attachment, Availability, Chat, ChatState, ContactId, ContactRequest, ContactUpdate, Invitation, MarkerKind, MessageId,
-    MessageKind, Presence, Timestamp,
+    Attachment, Availability, Chat, ChatState, ContactId, ContactRequest, ContactUpdate, Invitation, Marker, MarkerKind,
+    MessageId, MessageKind, Origin, Presence, RoomId, Timestamp,
 };
 use spectrum_backend_sdk::{Event, LoginError, LoginErrorKind};
 
@@ -46,6 +46,9 @@ pub(super) enum Trick {
     Request,
     Invite,
     Unban,
+    Seen,
+    Enter,
+    Quit,
     Drop,
     Room(house::Trick),
 }
@@ -78,6 +81,14 @@ const TRICKS: &[(&str, &str, &str, Trick)] = &[
     ("request", "", "carol asks to be your contact", Trick::Request),
     ("invite", "", "I invite you to the room vault", Trick::Invite),
     ("unban", " ROOM", "I take a ban back", Trick::Unban),
+    ("seen", "", "another device of yours has read this", Trick::Seen),
+    (
+        "enter",
+        " ROOM",
+        "another device of yours is in the room from now on",
+        Trick::Enter,
+    ),
+    ("quit", " ROOM", "and is not any more", Trick::Quit),
     ("drop", "", "the network loses your connection", Trick::Drop),
     ("op", "", "in a room: you are a moderator", Trick::Room(house::Trick::Op)),
     ("voice", "", "in a room: you may speak", Trick::Room(house::Trick::Voice)),
@@ -147,6 +158,15 @@ impl Scene<'_> {
     /// Tells the user something that is no message.
     fn tell(&self, event: Event) {
         self.stage.network.tell(&self.stage.user, event);
+    }
+
+    /// Another device of the user's is in this room, or not any more.
+    fn own_room(&self, room: &str, is_in: bool) {
+        if room.is_empty() {
+            self.answer("Which room?");
+        } else {
+            self.stage.network.set_own_room(&self.stage.user, RoomId::from(room), is_in);
+        }
     }
 
     fn react(&self, emojis: &[String]) {
@@ -275,6 +295,24 @@ pub(super) async fn perform(scene: &Scene<'_>, trick: Trick, rest: &str) {
             network.forgive(&rest.into(), user);
             scene.answer("You may come in again.");
         }
+        Trick::Seen => {
+            let nickname = match &scene.chat {
+                Chat::Room(room) => network.nickname_in(room, user),
+                Chat::Contact(_) | Chat::Occupant { .. } => None,
+            };
+            scene.tell(Event::Marked(Marker {
+                chat: match &scene.chat {
+                    Chat::Contact(_) => Chat::Contact(me),
+                    other @ (Chat::Room(_) | Chat::Occupant { .. }) => other.clone(),
+                },
+                nickname,
+                id: scene.line.clone(),
+                kind: MarkerKind::Displayed,
+                origin: Origin::OwnOtherDevice,
+            }));
+        }
+        Trick::Enter => scene.own_room(rest, true),
+        Trick::Quit => scene.own_room(rest, false),
         Trick::Drop => {
             let lost = LoginError::new(
                 LoginErrorKind::Network,

@@ -239,3 +239,28 @@ async fn marks_and_typing_pass_between_users() {
     you.expect(|e| matches!(e, Event::ChatState { chat, .. } if *chat == to("friend")))
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_device_is_in_a_room_and_has_read_it() {
+    let kit = small().await;
+    let mut you = enter(&kit, "you").await;
+    let own = |event: &Event| match event {
+        Event::OwnRooms(rooms) => Some(rooms.clone()),
+        _ => None,
+    };
+    you.say(to(ADA), "enter lobby").await.unwrap();
+    let room = OwnRoom {
+        id: LOBBY.into(),
+        name: Some("Room lobby".to_owned()),
+        nickname: Some("you".into()),
+    };
+    assert_eq!(you.wait_for("a room", own).await, OwnRooms::Entered(room));
+    you.say(to(ADA), "quit lobby").await.unwrap();
+    assert_eq!(you.wait_for("no room", own).await, OwnRooms::Left(LOBBY.into()));
+    let sent = you.say(to(ADA), "seen").await.unwrap();
+    let marked = |event: &Event| match event {
+        Event::Marked(marker) if marker.origin == Origin::OwnOtherDevice => Some(marker.id.clone()),
+        _ => None,
+    };
+    assert_eq!(Some(you.wait_for("a mark", marked).await), sent.id);
+}

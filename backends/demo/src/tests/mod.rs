@@ -11,7 +11,7 @@ mod stall;
 
 use spectrum_backend_sdk::model::{
     Attachment, Chat, ChatState, ContactDetails, Edit, IncomingMessage, JoinRoom, Marker, MarkerKind, MessageId, Occupant,
-    Origin, OutgoingMessage, PageRequest, Reactions, Retraction, Role, Standing,
+    Origin, OutgoingMessage, OwnRoom, OwnRooms, PageRequest, Reactions, Retraction, Role, Standing,
 };
 use spectrum_backend_sdk::testing::{Account, Kit, User};
 use spectrum_backend_sdk::{Answer, Event, LoginErrorKind, OpErrorKind, OpResult, Verb};

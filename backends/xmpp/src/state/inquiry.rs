@@ -18,7 +18,7 @@ const NODE: &str = "https://github.com/spectrum-transport/spectrum";
 const NAME: &str = "Spectrum";
 
 /// What is understood, sorted. `+notify` asks contacts' servers for what they publish (XEP-0163).
-const FEATURES: [&str; 15] = [
+const FEATURES: [&str; 16] = [
     ns::CAPS,
     ns::CHAT_STATES,
     ns::DISCO_INFO,
@@ -27,6 +27,7 @@ const FEATURES: [&str; 15] = [
     ns::VERSION,
     ns::ATTENTION,
     "urn:xmpp:avatar:metadata+notify",
+    "urn:xmpp:bookmarks:1+notify",
     ns::MARKERS,
     ns::CORRECT,
     ns::RETRACT,

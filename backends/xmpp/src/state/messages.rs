@@ -6,6 +6,7 @@ use spectrum_backend_sdk::Event;
 use spectrum_backend_sdk::model::{Chat, Invitation, MessageId, Nickname, Origin, Sent};
 
 use super::archive::forwarded;
+use super::bookmarks;
 use super::roster::is_hash;
 use super::{Archived, Effect, Recent, State, snippet};
 use crate::address::{contact, parse, room as room_id};
@@ -32,7 +33,7 @@ impl State {
             }
         }
         if let Some(event) = stanza.get_child("event", ns::PUBSUB_EVENT) {
-            return self.published(from, event).map(Effect::Event).into_iter().collect();
+            return self.published(from, event).into_iter().map(Effect::Event).collect();
         }
         self.note_place(stanza);
         self.heard_from(from, stanza, None)
@@ -200,9 +201,22 @@ impl State {
         text.map(|text| Effect::Event(Event::Notice(text))).into_iter().collect()
     }
 
-    /// Something was published (XEP-0163): of interest are avatars.
-    fn published(&mut self, from: &Jid, event: &Element) -> Option<Event> {
-        let items = event.get_child("items", ns::PUBSUB_EVENT)?;
+    /// Something was published (XEP-0163): of interest are avatars, and bookmarks of the account's own.
+    fn published(&mut self, from: &Jid, event: &Element) -> Vec<Event> {
+        let Some(items) = event.get_child("items", ns::PUBSUB_EVENT) else {
+            return Vec::new();
+        };
+        if items.attr("node") != Some(ns::BOOKMARKS) {
+            return self.avatar(from, items).into_iter().collect();
+        }
+        if self.is_account(from) {
+            bookmarks::changed(items)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn avatar(&mut self, from: &Jid, items: &Element) -> Option<Event> {
         if items.attr("node") != Some(ns::AVATAR_METADATA) || from.resource().is_some() {
             return None;
         }

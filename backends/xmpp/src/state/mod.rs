@@ -5,6 +5,7 @@
 //! blocking, copies of the user's other devices (XEP-0280) and results of the own archive from the own account alone.
 
 mod archive;
+mod bookmarks;
 mod ids;
 mod inquiry;
 mod messages;
@@ -20,6 +21,7 @@ use spectrum_backend_sdk::{Event, OpError, OpErrorKind, OpResult};
 use tokio::sync::oneshot;
 
 pub(crate) use archive::{Archived, Queries};
+pub(crate) use bookmarks::all as bookmarked;
 pub(crate) use ids::{Recent, RecentMessages, snippet};
 pub(crate) use inquiry::caps;
 pub(crate) use messages::Named;
