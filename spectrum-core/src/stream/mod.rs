@@ -13,6 +13,7 @@
 mod building;
 mod error;
 mod escape;
+mod everyday;
 mod header;
 mod invalid;
 mod kind;

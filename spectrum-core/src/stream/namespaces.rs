@@ -78,6 +78,11 @@ impl Namespaces {
         self.declared_default.as_deref()
     }
 
+    /// Whether names without a prefix are in this namespace here.
+    pub(super) fn is_default(&self, namespace: &str) -> bool {
+        self.frames.last().is_some_and(|frame| frame.default == *namespace)
+    }
+
     /// Opens the element: resolves its name and attributes, which are drained.
     pub(super) fn open(&mut self, name: RawQName, attributes: &mut Vec<(RawQName, String)>) -> Result<(QName, AttrMap), Error> {
         let (outer, outer_in_stream) = match self.frames.last() {

@@ -20,12 +20,14 @@ use xso::{Context, FromXml};
 use super::Event;
 use super::building::{Builder, Built, Progress};
 use super::error::{PeerError, StreamError};
+use super::everyday;
 use super::header::{Content, Header, Side, Version};
 use super::invalid::{Invalid, RawHeader};
 use super::kind::StanzaKind;
 use super::lexer::{Keep, Lexer, Token};
 use super::limits::Limits;
 use super::namespaces::Namespaces;
+use crate::stanza::Stanza;
 
 /// Elements beside stanzas that may stand at the top of a stream, by namespace.
 const NONZA_NAMESPACES: &[&str] = &[
@@ -158,6 +160,10 @@ impl Reader {
                 if input.is_empty() {
                     return None;
                 }
+                if let Some((message, taken)) = self.everyday(input) {
+                    *input = &input[taken..];
+                    return Some(Event::Stanza(Stanza::Message(message)));
+                }
             }
             let keep = match self.state {
                 State::Skipping(_) => Keep::Structure,
@@ -189,6 +195,14 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// A whole message that needs nothing of what is here: most are.
+    fn everyday(&self, input: &[u8]) -> Option<(Message, usize)> {
+        let is_usual = matches!(self.state, State::Stream) && self.namespaces.is_default(self.content.namespace());
+        is_usual
+            .then(|| everyday::message(input, self.content, &self.limits))
+            .flatten()
     }
 
     fn end(&mut self) {

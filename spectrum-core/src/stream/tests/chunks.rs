@@ -44,6 +44,66 @@ const BROKEN: &[&[u8]] = &[
     b"\xff",
 ];
 
+/// What messages have, and what they should not have.
+const ATTRIBUTES: &[&str] = &[
+    " from='a@b/c'",
+    " to=\"Ä@d\"",
+    " to='@'",
+    " id='1&amp;2'",
+    " id=''",
+    "\n type='chat'",
+    " type='groupchat' ",
+    " type='error'",
+    " type='odd'",
+    " xml:lang='de'",
+    " xml:lang=''",
+    " xmlns='jabber:client'",
+    " xmlns='jabber:component:accept'",
+    " xmlns='urn:x'",
+    " xmlns:p='urn:p'",
+    " p:a='b'",
+    " other='x'",
+    " broken='<'",
+    " id ='spaced'",
+];
+
+const CHILDREN: &[&str] = &[
+    "<body>text &lt; 世界\r\n</body>",
+    "<body>&unknown;</body>",
+    "<body/>",
+    "<body></body>",
+    "<body xml:lang='de'>Text</body>",
+    "<body xmlns='jabber:client'>named</body>",
+    "<body other='x'>odd</body>",
+    "<body><b/></body>",
+    "<body>one<![CDATA[ & ]]>two</body>",
+    "<body >blank</body >",
+    "<subject>s</subject>",
+    "<subject xml:lang='fr'>s</subject>",
+    "<thread>t</thread>",
+    "<thread parent='p'>t</thread>",
+    "<thread xml:lang='de'>t</thread>",
+    "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+    "<unknown/>",
+    "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+    "<request xmlns=\"urn:xmpp:receipts\"></request>",
+    "<replace xmlns='urn:xmpp:message-correct:0' id='&quot;1&quot;'/>",
+    "<x xmlns='urn:x' a='1' b='2'> <y>text<z xmlns='jabber:client'/></y>]]&gt;<y xmlns='urn:y'><y/></y>tail</x>",
+    "<x xmlns='urn:x' a='1' a='2'/>",
+    "<x xmlns='urn:x' xml:lang='de'/>",
+    "<x xmlns='urn:x' xmlns='urn:y'/>",
+    "<x xmlns=''/>",
+    "<x xmlns='urn:x' -a='1'/>",
+    "<x xmlns='urn:x'></y>",
+    "<x xmlns='urn:x'><x><x><x><x><x><x><x><x><x><x><x><x><x/></x></x></x></x></x></x></x></x></x></x></x></x></x>",
+    "<p:x xmlns:p='urn:p'/>",
+    "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='e@f'><body>inner</body></message></forwarded>",
+    "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:component:accept'/></forwarded>",
+    " \n ",
+    "stray",
+    "]]>",
+];
+
 fn describe(reader: &mut Reader, chunks: impl Iterator<Item = Vec<u8>>) -> Vec<String> {
     chunks
         .flat_map(|chunk| read(reader, chunk))
@@ -77,6 +137,25 @@ fn a_reference_that_is_too_long_ends_the_stream_at_the_same_byte_in_any_pieces()
             let events = describe(&mut client(), broken.as_bytes()[..bytes].chunks(size).map(<[u8]>::to_vec));
             assert_eq!(events.len(), expected, "{bytes} bytes, {size} at once: {events:?}");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_message_is_the_same_whether_it_comes_at_once_or_in_two_pieces(
+        attributes in prop::collection::vec(prop::sample::select(ATTRIBUTES), 0..5),
+        children in prop::collection::vec(prop::sample::select(CHILDREN), 0..6),
+        cut in 1usize..12,
+        is_component: bool,
+    ) {
+        let reader = || if is_component { component() } else { client() };
+        let message = format!("<message{}>{}</message>", attributes.concat(), children.concat());
+        let whole = describe(&mut reader(), std::iter::once(message.clone().into_bytes()));
+        let (first, second) = message.as_bytes().split_at(cut.min(message.len()));
+        let in_two = describe(&mut reader(), [first.to_vec(), second.to_vec()].into_iter());
+        prop_assert_eq!(in_two, whole, "{}", message);
     }
 }
 
