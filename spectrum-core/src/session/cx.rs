@@ -36,8 +36,10 @@ impl Cx<'_> {
 
     /// The address that a contact speaks with.
     pub(crate) fn speaker(&mut self, name: &LegacyName) -> Jid {
-        let node = self.names.node_of(name, self.out);
-        Jid::from_parts(Some(&node), self.config.transport.domain(), SPEAKS_AS.as_deref())
+        let domain = self.config.transport.domain();
+        self.names.speaker(name, self.out, |node| {
+            Jid::from_parts(Some(node), domain, SPEAKS_AS.as_deref())
+        })
     }
 
     /// The transport's name for people, as known now.

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use jid::NodePart;
+use jid::{Jid, NodePart};
 
 use crate::backend::BackendInfo;
 use crate::jid as text;
@@ -38,6 +38,8 @@ pub struct NameTable {
     escaping: bool,
     /// Overrules what the network says of escaping.
     forced: Option<bool>,
+    /// Who spoke last and at which address: most often the one that speaks next. Forgotten with every change here.
+    spoke: Option<Box<(LegacyName, Jid)>>,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ struct Entry {
 impl NameTable {
     /// Escapes names or not, whatever the network says (`jid_escaping` of the configuration).
     pub fn force_escaping(&mut self, escaping: Option<bool>) {
+        self.spoke = None;
         self.forced = escaping;
         self.escaping = escaping.unwrap_or(self.escaping);
     }
@@ -65,12 +68,14 @@ impl NameTable {
 
     /// The network is this one now. Names that have a localpart keep it.
     pub fn set_network(&mut self, info: &BackendInfo) {
+        self.spoke = None;
         self.mapping = info.case_mapping;
         self.escaping = self.forced.unwrap_or(info.jid_escaping);
     }
 
     /// Takes over what the store has kept. Localparts that are none are left out.
     pub fn load(&mut self, stored: Vec<StoredName>) {
+        self.spoke = None;
         for StoredName { localpart, name } in stored.into_iter().take(MAX_NAMES) {
             if prepared(&localpart).is_some_and(|node| node.as_str() == localpart) {
                 self.entries.insert(localpart.into_boxed_str(), Entry { name, saved: true });
@@ -103,6 +108,16 @@ impl NameTable {
             self.spellings.insert(folded.into_boxed_str(), node.as_str().into());
         }
         node
+    }
+
+    /// The address at which a name speaks: what `address` makes of its localpart.
+    pub(crate) fn speaker(&mut self, name: &LegacyName, out: &mut Vec<Output>, address: impl FnOnce(&NodePart) -> Jid) -> Jid {
+        if let Some(spoke) = self.spoke.as_deref().filter(|(known, _)| known == name) {
+            return spoke.1.clone();
+        }
+        let address = address(&self.node_of(name, out));
+        self.spoke = Some(Box::new((name.clone(), address.clone())));
+        address
     }
 
     /// The name a localpart stands for, in its spelling where that is known.
@@ -188,6 +203,7 @@ impl NameTable {
                 self.plain.insert(fingerprint(node.as_str(), 0));
             }
         } else if self.entries.len() < MAX_NAMES {
+            self.spoke = None;
             self.entries.insert(
                 node.as_str().into(),
                 Entry {
@@ -199,6 +215,7 @@ impl NameTable {
     }
 
     fn insert(&mut self, node: &str, entry: Entry) {
+        self.spoke = None;
         if self.entries.len() >= MAX_NAMES {
             self.entries.retain(|_, entry| entry.saved);
             let any = self.entries.keys().next().cloned();
@@ -299,6 +316,21 @@ mod tests {
                 other => panic!("{other:?} does not save a name"),
             })
             .collect()
+    }
+
+    #[test]
+    fn who_spoke_last_speaks_at_the_address_that_holds_now() {
+        let mut table = table(CaseMapping::Ascii, false);
+        let spoken = |table: &mut NameTable, name: &str| {
+            let address = |node: &NodePart| Jid::new(&format!("{node}@net.example")).unwrap();
+            table.speaker(&LegacyName::new(name), &mut Vec::new(), address).to_string()
+        };
+        for _ in 0..2 {
+            assert_eq!(spoken(&mut table, "a@b"), "a%b@net.example");
+            assert_eq!(spoken(&mut table, "c@d"), "c%d@net.example");
+        }
+        table.force_escaping(Some(true));
+        assert_eq!(spoken(&mut table, "c@d"), "c\\40d@net.example");
     }
 
     #[test]

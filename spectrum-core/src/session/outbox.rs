@@ -148,6 +148,10 @@ impl Outbox {
     fn put(&mut self, entry: Entry) {
         self.bytes += entry.bytes();
         let behind = self.slots.iter().any(|slot| slot.entry.message.chat == entry.message.chat);
+        // Most often it is the only one, and gone before the next.
+        if self.slots.capacity() == 0 {
+            self.slots.reserve_exact(1);
+        }
         self.slots.push_back(Slot {
             entry,
             state: State::Waiting(Duration::ZERO),

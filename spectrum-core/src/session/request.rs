@@ -57,6 +57,15 @@ pub(crate) fn envelope(message: &Message) -> Message {
     envelope
 }
 
+/// The same of a message that nobody needs any more.
+pub(crate) fn emptied(mut message: Message) -> Message {
+    message.bodies.clear();
+    message.subjects.clear();
+    message.thread = None;
+    message.payloads = Vec::new();
+    message
+}
+
 /// A presence without its content.
 pub(crate) fn presence_envelope(presence: Presence) -> Box<Stanza> {
     let mut envelope = Presence::new(presence.type_);

@@ -12,7 +12,7 @@ use crate::model::{Capability, Chat, ContactId, Edit, Marker, MarkerKind, Messag
 use crate::session::Cx;
 use crate::session::history::Own;
 use crate::session::pending::Pending;
-use crate::session::request::envelope;
+use crate::session::request::{emptied, envelope};
 use crate::session::sending::{self, client_id};
 use crate::stanza::{Stanza, error, op_error};
 
@@ -62,14 +62,11 @@ impl Conversations {
         }
         match parts.replaces.and_then(|id| cx.history.by_client(&chat, id)).cloned() {
             Some(own) => self.correct(cx, &own, text, &message),
-            None => self.send(cx, chat, text, &message, parts),
+            None => {
+                let draft = cx.draft(chat, text, &message, parts);
+                sending::accept(cx, draft, Box::new(emptied(message)), None);
+            }
         }
-    }
-
-    /// Puts a message into the outbox.
-    fn send(&mut self, cx: &mut Cx<'_>, chat: Chat, body: String, stanza: &Message, parts: Parts<'_>) {
-        let draft = cx.draft(chat, body, stanza, parts);
-        sending::accept(cx, draft, Box::new(envelope(stanza)), None);
     }
 
     /// A new text for one of the user's messages: in place while it waits, else said to the network, or sent as a message
@@ -83,8 +80,8 @@ impl Conversations {
             return;
         }
         if !cx.can(Capability::Edits) {
-            let parts = Parts::of(stanza);
-            return self.send(cx, own.chat.clone(), body, stanza, parts);
+            let draft = cx.draft(own.chat.clone(), body, stanza, Parts::of(stanza));
+            return sending::accept(cx, draft, Box::new(envelope(stanza)), None);
         }
         let edit = Edit {
             chat: own.chat.clone(),
