@@ -76,12 +76,8 @@ impl Face for GatewayFace {
                 Some(_) => Self::reject(&stanza, DefinedCondition::ServiceUnavailable, ""),
             };
         }
-        if !self.config.allows_domain(from.domain().as_str()) {
-            return Self::reject(
-                &stanza,
-                DefinedCondition::Forbidden,
-                "This transport is not open to users of your server.",
-            );
+        if !self.config.allows_user(&from.to_bare()) {
+            return Self::reject(&stanza, DefinedCondition::Forbidden, "This transport is not open to you.");
         }
         // In front of the resource stands the bare JID; to make one of its own takes longer than all the rest here.
         let key = UserKey::from(from.as_str().split('/').next().unwrap_or_default());

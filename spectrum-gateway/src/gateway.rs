@@ -111,6 +111,7 @@ impl Gateway {
             transport: config.jid.clone(),
             bookmarking: config.gateway.bookmarks,
             deputy: Arc::clone(&deputy),
+            outbox: Arc::clone(&outbox),
             store: Arc::clone(&store),
             tasks: tasks.clone(),
         });
@@ -180,7 +181,12 @@ impl Gateway {
             services: Services::new()
                 .with(Prompt)
                 .announcing(&[ns::REGISTER, dialogue::command::COMMANDS, ns::DATA_FORMS])
-                .telling_outages_at(&config.identity.outage_addresses),
+                .telling_outages_at(&config.identity.outage_addresses)
+                .telling_contacts(&[
+                    ("admin-addresses", &config.identity.admin_addresses),
+                    ("abuse-addresses", &config.identity.abuse_addresses),
+                    ("support-addresses", &config.identity.support_addresses),
+                ]),
             prober,
             tasks: tasks.clone(),
             started,

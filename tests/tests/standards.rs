@@ -42,6 +42,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("urn:xmpp:message-retract:1*", "0424"),
     ("urn:xmpp:message-moderate:1", "0425"),
     ("urn:xmpp:reactions:0", "0444"),
+    ("urn:xmpp:sfs:0", "0447"),
     ("urn:xmpp:reply:0", "0461"),
 ];
 
@@ -51,8 +52,8 @@ const RFC: &[&str] = &["jabber:iq:roster"];
 /// What is there and has no feature of its own in what the transport, its contacts, its rooms or an account announce; 0071 has
 /// one, which only backends for networks with markup bring.
 const WITHOUT_A_FEATURE: &[&str] = &[
-    "0059", "0071", "0106", "0114", "0115", "0122", "0128", "0133", "0153", "0172", "0203", "0221", "0231", "0249", "0297",
-    "0334", "0352", "0356", "0368", "0402", "0428", "0455", "0490",
+    "0059", "0071", "0106", "0114", "0115", "0122", "0128", "0133", "0153", "0157", "0172", "0203", "0221", "0231", "0249",
+    "0297", "0334", "0352", "0356", "0368", "0402", "0428", "0446", "0455", "0490",
 ];
 
 fn doap() -> Vec<(String, String)> {

@@ -206,4 +206,9 @@ async fn without_the_grant_the_account_stays_as_it_is_and_the_administrator_sees
         "{line}"
     );
     assert!(items(&mut alice, BOOKMARKS).await.is_empty());
+    let invited = alice
+        .expect("an invitation instead", |s| s.has_child("x", "jabber:x:conference"))
+        .await;
+    let direct = invited.get_child("x", "jabber:x:conference").unwrap();
+    assert_eq!((invited.attr("from"), direct.attr("jid")), (Some(ROOM), Some(ROOM)));
 }

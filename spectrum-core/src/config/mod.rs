@@ -89,13 +89,31 @@ impl Config {
         Loader::text("configuration", text).load().map(|loaded| loaded.config)
     }
 
-    /// Whether a user of this domain may register and use the transport (gateway mode).
+    /// Whether this user may register and use the transport (gateway mode).
+    #[must_use]
+    pub fn allows_user(&self, user: &BareJid) -> bool {
+        let allow = &self.registration.allow;
+        let domain = user.domain().as_str();
+        if !allow.is_empty() {
+            let is_it = |entry: &String| entry == "*" || entry == domain || entry == user.as_str();
+            return allow.iter().any(is_it);
+        }
+        self.is_parent(domain)
+    }
+
+    /// Whether users of this domain may register and use the transport (gateway mode), all of them or some.
     #[must_use]
     pub fn allows_domain(&self, domain: &str) -> bool {
         let allow = &self.registration.allow;
         if !allow.is_empty() {
-            return allow.iter().any(|entry| entry == "*" || entry == domain);
+            let domain_of = |entry: &str| entry.rsplit_once('@').is_some_and(|(_, of)| of == domain);
+            let is_it = |entry: &String| entry == "*" || entry == domain || domain_of(entry);
+            return allow.iter().any(is_it);
         }
+        self.is_parent(domain)
+    }
+
+    fn is_parent(&self, domain: &str) -> bool {
         self.jid
             .domain()
             .as_str()

@@ -49,7 +49,8 @@ section! {
         stay_connected: StayConnected = StayConnected::Never,
         /// Whether the rooms that a user is in on the network are put into the user's bookmarks (XEP-0402): `"autojoin"` has
         /// clients enter them, `"list"` only list them, `"never"` leaves the bookmarks alone. The users' server has to grant
-        /// it (XEP-0356); what users change by hand stays as they want it.
+        /// it (XEP-0356); where it does not, `"autojoin"` invites people to their rooms, once to each. What users change by hand
+        /// stays as they want it.
         bookmarks: Bookmarking = Bookmarking::Autojoin,
     }
 }
@@ -112,6 +113,13 @@ section! {
         /// The addresses where that file is handed out: clients are told in service discovery (XEP-0455), and look there when
         /// they cannot connect.
         outage_addresses: Vec<String> = Vec::new(),
+        /// Where the administrators are reached, such as `"mailto:admin@example.org"` or `"xmpp:admin@example.org"`: told to whoever
+        /// asks in service discovery (XEP-0157).
+        admin_addresses: Vec<String> = Vec::new(),
+        /// Where abuse is reported (XEP-0157).
+        abuse_addresses: Vec<String> = Vec::new(),
+        /// Where help is to be had (XEP-0157).
+        support_addresses: Vec<String> = Vec::new(),
     }
 }
 
@@ -126,6 +134,9 @@ impl Default for Identity {
             kind: None,
             outage_file: None,
             outage_addresses: Vec::new(),
+            admin_addresses: Vec::new(),
+            abuse_addresses: Vec::new(),
+            support_addresses: Vec::new(),
         }
     }
 }
@@ -156,7 +167,8 @@ section! {
 section! {
     /// Who may register (gateway mode).
     Registration("registration", r) {
-        /// Domains whose users may register and use the transport; `"*"` is everybody. Empty: the parent domain of `jid`.
+        /// Who may register and use the transport: domains, for all of their users, and single users, such as
+        /// `"romeo@example.org"`; `"*"` is everybody. Empty: the users of the parent domain of `jid`.
         allow: Vec<String> = Vec::new(),
     }
 }

@@ -92,6 +92,16 @@ impl Checker<'_> {
                 "\"*\" lets users of every XMPP server in the world use this transport",
             );
         }
+        for entry in config.registration.allow.iter().filter(|entry| entry.contains('@')) {
+            match jid::BareJid::new(entry) {
+                Ok(user) if user.as_str() == entry.as_str() => {}
+                Ok(user) => self.problem(
+                    "registration.allow",
+                    &format!("\"{entry}\" would never be met; write \"{user}\""),
+                ),
+                Err(_) => self.problem("registration.allow", &format!("\"{entry}\" is not the JID of a user")),
+            }
+        }
         if config.registration.allow.is_empty() && !config.jid.domain().as_str().contains('.') {
             self.problem(
                 "registration.allow",

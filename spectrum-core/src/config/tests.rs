@@ -384,6 +384,23 @@ fn only_the_parent_domain_may_register_by_default() {
     let config = Config::from_toml(&format!("{GATEWAY}[registration]\nallow = [\"a.example\"]")).unwrap();
     assert!(config.allows_domain("a.example"));
     assert!(!config.allows_domain("example.org"));
+    let user = |jid: &str| BareJid::new(jid).unwrap();
+    let text = format!("{GATEWAY}[registration]\nallow = [\"a.example\", \"romeo@b.example\"]");
+    let config = Config::from_toml(&text).unwrap();
+    for (jid, allowed) in [
+        ("anybody@a.example", true),
+        ("romeo@b.example", true),
+        ("juliet@b.example", false),
+        ("romeo@c.example", false),
+    ] {
+        assert_eq!(config.allows_user(&user(jid)), allowed, "{jid}");
+    }
+    assert!(config.allows_domain("b.example") && !config.allows_domain("c.example"));
+    for entry in ["Romeo@b.example", "romeo@b.example/x", "@b.example"] {
+        let text = format!("{GATEWAY}[registration]\nallow = [\"{entry}\"]");
+        let refused = Config::from_toml(&text).unwrap_err().to_string();
+        assert!(refused.contains("registration.allow"), "{refused}");
+    }
 }
 
 #[test]

@@ -16,16 +16,20 @@ use crate::xml::SEARCH;
 pub struct Disco {
     features: Vec<&'static str>,
     outage_addresses: Vec<String>,
+    contacts: Vec<(&'static str, Vec<String>)>,
 }
 
 /// Where clients are told of outages (XEP-0455).
 const OUTAGES: &str = "urn:xmpp:sos:0";
+/// Who is reached where (XEP-0157).
+const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
 
 impl Default for Disco {
     fn default() -> Self {
         Self {
             features: vec![ns::DISCO_INFO, ns::DISCO_ITEMS],
             outage_addresses: Vec::new(),
+            contacts: Vec::new(),
         }
     }
 }
@@ -43,6 +47,22 @@ impl Disco {
     /// Tells where outages are told of.
     pub(super) fn tell_outages_at(&mut self, addresses: &[String]) {
         self.outage_addresses = addresses.to_vec();
+    }
+
+    /// Tells who is reached where: what for, as XEP-0157 calls it, and addresses.
+    pub(super) fn tell_contacts(&mut self, contacts: &[(&'static str, &[String])]) {
+        let some = contacts.iter().filter(|(_, addresses)| !addresses.is_empty());
+        self.contacts = some.map(|(what, addresses)| (*what, addresses.to_vec())).collect();
+    }
+
+    /// The same, in the form's words.
+    fn contacts(&self) -> Option<DataForm> {
+        let field = |(what, addresses): &(&str, Vec<String>)| Field {
+            values: addresses.clone(),
+            ..Field::new(what, FieldType::ListMulti)
+        };
+        (!self.contacts.is_empty())
+            .then(|| DataForm::new(DataFormType::Result_, SERVER_INFO, self.contacts.iter().map(field).collect()))
     }
 
     /// XEP-0128: the form is there only with something in it.
@@ -108,7 +128,7 @@ impl Disco {
                 .chain(search)
                 .map(str::to_owned)
                 .collect(),
-            extensions: self.outages().into_iter().collect(),
+            extensions: self.outages().into_iter().chain(self.contacts()).collect(),
         }
     }
 }

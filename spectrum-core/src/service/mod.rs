@@ -125,6 +125,13 @@ impl Services {
         self
     }
 
+    /// Tells who is reached where (XEP-0157): what for, such as `admin-addresses`, and addresses.
+    #[must_use]
+    pub fn telling_contacts(mut self, contacts: &[(&'static str, &[String])]) -> Self {
+        self.disco.tell_contacts(contacts);
+        self
+    }
+
     /// The answer to a request: every `get` and `set` has one. `None` for results and errors, and without a sender.
     pub fn answer(&self, iq: &Iq, cx: &ServiceCx<'_>) -> Option<Stanza> {
         let (action, payload) = match iq {

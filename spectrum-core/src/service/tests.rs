@@ -187,3 +187,32 @@ fn clients_are_told_where_outages_are_told_of() {
         ]
     );
 }
+
+#[test]
+fn whoever_asks_is_told_where_people_are_reached() {
+    let query = "<iq xmlns='jabber:client' type='get' id='1' from='romeo@localhost/orchard' to='irc.localhost'>\
+                 <query xmlns='http://jabber.org/protocol/disco#info'/></iq>";
+    let admins = ["mailto:a@example.org".to_owned(), "xmpp:a@example.org".to_owned()];
+    let nothing = Services::new().telling_contacts(&[("admin-addresses", &[])]);
+    assert!(!ask(&nothing, query).contains("serverinfo"));
+    let services = Services::new().telling_contacts(&[("admin-addresses", &admins), ("abuse-addresses", &[])]);
+    let iq: Element = ask(&services, query).parse().unwrap();
+    let form = iq
+        .get_child("query", "http://jabber.org/protocol/disco#info")
+        .and_then(|query| query.get_child("x", "jabber:x:data"))
+        .unwrap();
+    let values: Vec<_> = form
+        .children()
+        .map(|field| {
+            (
+                field.attr("var").unwrap(),
+                field.children().map(Element::text).collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("FORM_TYPE", vec!["http://jabber.org/network/serverinfo".to_owned()]),
+        ("admin-addresses", admins.to_vec()),
+    ];
+    assert_eq!(values, expected);
+}

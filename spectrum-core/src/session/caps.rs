@@ -6,6 +6,7 @@ use xmpp_parsers::ns;
 
 use crate::backend::BackendInfo;
 use crate::model::Capability;
+use crate::session::conversation::files;
 use crate::session::payload;
 use crate::xml::{element, set};
 
@@ -17,7 +18,15 @@ const TYPE: &str = "pc";
 
 /// The features of a contact, sorted as XEP-0115 5.1 wants it.
 fn features(info: &BackendInfo) -> Vec<&'static str> {
-    let always = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::VERSION, ns::PING, ns::OOB, payload::LAST];
+    let always = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::VERSION,
+        ns::PING,
+        ns::OOB,
+        files::SHARING,
+        payload::LAST,
+    ];
     let by_capability = [
         (Capability::Profiles, ns::VCARD),
         (Capability::ChatStates, ns::CHATSTATES),

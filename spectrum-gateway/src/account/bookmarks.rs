@@ -36,6 +36,8 @@ pub(crate) enum Entry {
     Ours(Shape),
     /// The user has changed it or taken it out.
     Theirs,
+    /// It could not be put there; the user was invited to the room instead.
+    Invited,
 }
 
 /// A bookmark in an account.
@@ -161,14 +163,16 @@ pub(super) fn plan(at: &Situation<'_>) -> Vec<Step> {
 }
 
 fn enter(at: &Situation<'_>, room: &BareJid, wanted: Shape, steps: &mut Vec<Step>) {
-    let (known, held) = (at.known.get(room), at.held.get(room));
+    // Who was invited has no bookmark of ours.
+    let known = at.known.get(room).filter(|known| **known != Entry::Invited);
+    let held = at.held.get(room);
     let is_as = |held: &Held, shape: &Shape| !held.has_more && held.shape == *shape;
     match (known, held) {
         (None, None) => steps.push(Step::Publish(room.clone(), wanted)),
         // We have put it there and could not keep that we did, or the user did just that: it is the same.
         (None, Some(held)) if is_as(held, &wanted) => steps.push(Step::Note(room.clone(), Some(Entry::Ours(wanted)))),
         (None, Some(_)) => steps.push(Step::Note(room.clone(), Some(Entry::Theirs))),
-        (Some(Entry::Theirs), _) => {}
+        (Some(Entry::Theirs | Entry::Invited), _) => {}
         (Some(Entry::Ours(put)), Some(held)) if is_as(held, put) => {
             if *put != wanted {
                 steps.push(Step::Publish(room.clone(), wanted));
@@ -239,6 +243,8 @@ mod tests {
         assert_eq!(steps(Some("B"), ours(), Some(there(shape("A")))), publish("B"));
         assert_eq!(steps(None, ours(), Some(there(shape("A")))), [Step::Retract(room("a"))]);
         assert_eq!(steps(None, None, None), []);
+        assert_eq!(steps(Some("A"), Some(Entry::Invited), None), publish("A"));
+        assert_eq!(steps(None, Some(Entry::Invited), None), [Step::Note(room("a"), None)]);
     }
 
     #[test]

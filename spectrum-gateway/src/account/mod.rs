@@ -3,15 +3,18 @@
 //!
 //! [`AccountKeeper`] owns what is still to be written. Sessions only say what is so; what comes while the one before it
 //! still waits replaces it, so what waits is bounded by the users' rooms. One task for each user with something to write,
-//! a few at a time. What is not granted waits as long as the session lives, for a grant may come.
+//! a few at a time. What is not granted waits as long as the session lives, for a grant may come; meanwhile people are invited
+//! to their rooms, once to each.
 
 mod bookmarks;
 mod displayed;
+mod invitation;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use jid::BareJid;
 use minidom::Element;
@@ -26,6 +29,7 @@ use tracing::{debug, info_span, warn};
 use xmpp_parsers::ns;
 
 use crate::deputy::{Deputy, Kind, Refused, Request};
+use crate::link::Outbox;
 use bookmarks::{Entry, Step};
 use displayed::Position;
 
@@ -34,11 +38,17 @@ const AT_ONCE: usize = 16;
 /// Rooms and chats of one user that wait; more are left out.
 const MOST_WAITING: usize = 1_000;
 
+/// How long grants may take to arrive behind a new link before people are invited to their rooms.
+const GRANT_WAIT: Duration = Duration::from_secs(10);
+/// Rooms that somebody is invited to at once; each is a question on somebody's screen.
+const MOST_INVITED: usize = 20;
+
 /// What is there to begin with.
 pub(crate) struct AccountParts {
     pub(crate) transport: BareJid,
     pub(crate) bookmarking: Bookmarking,
     pub(crate) deputy: Arc<Deputy>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tasks: Tasks,
 }
@@ -48,6 +58,7 @@ pub(crate) struct AccountKeeper {
     transport: BareJid,
     bookmarking: Bookmarking,
     deputy: Arc<Deputy>,
+    outbox: Arc<Outbox>,
     store: Arc<dyn Store>,
     tasks: Tasks,
     /// For its own tasks.
@@ -140,6 +151,7 @@ impl AccountKeeper {
             transport: parts.transport,
             bookmarking: parts.bookmarking,
             deputy: parts.deputy,
+            outbox: parts.outbox,
             store: parts.store,
             tasks: parts.tasks,
             me: me.clone(),
@@ -220,24 +232,68 @@ impl AccountKeeper {
             return;
         }
         book.is_busy = true;
-        let (span, user) = (info_span!("account", %user), user.clone());
-        drop(self.tasks.spawn("account", span, async move { me.work(&user, &jid).await }));
+        let (span, user, ending) = (info_span!("account", %user), user.clone(), self.tasks.token());
+        drop(self.tasks.spawn("account", span, async move {
+            // What is half done is found in the account the next time.
+            tokio::select! {
+                () = me.work(&user, &jid) => {}
+                () = ending.cancelled() => {}
+            }
+        }));
     }
 
     async fn work(&self, user: &UserKey, jid: &BareJid) {
         loop {
-            let Ok(_turn) = self.turns.acquire().await else { return };
+            let Ok(turn) = self.turns.acquire().await else { return };
             let Some(mut wanted) = self.next(user) else { return };
-            if let Err(failed) = self.write(user, jid, &mut wanted).await {
-                match &failed {
-                    Failed::Store(failed) => warn!(
-                        error = failed as &dyn std::error::Error,
-                        "Could not keep what is known of bookmarks."
-                    ),
-                    Failed::Refused(refused) => debug!(reason = %refused, "Nothing could be written into a user's account."),
+            let written = self.write(user, jid, &mut wanted).await;
+            drop(turn);
+            let refused = matches!(written, Err(Failed::Refused(Refused::NotGranted)));
+            match written {
+                Ok(()) => continue,
+                Err(Failed::Refused(Refused::NotGranted)) => {
+                    if wanted.rooms.values().any(Option::is_some) && self.bookmarking == Bookmarking::Autojoin {
+                        tokio::time::sleep(GRANT_WAIT).await;
+                        self.invite_if_not_granted(user, jid, &wanted).await;
+                    }
                 }
-                return self.later(user, wanted);
+                Err(Failed::Refused(refused)) => debug!(reason = %refused, "Nothing could be written into a user's account."),
+                Err(Failed::Store(failed)) => unkept(&failed),
             }
+            return self.later(user, jid, wanted, refused);
+        }
+    }
+
+    fn is_granted(&self, jid: &BareJid) -> bool {
+        self.deputy.may(jid, Kind::Get, ns::PUBSUB) && self.deputy.may(jid, Kind::Set, ns::PUBSUB)
+    }
+
+    /// Who cannot be given bookmarks is invited to rooms that are new, unless the session is over.
+    async fn invite_if_not_granted(&self, user: &UserKey, jid: &BareJid, wanted: &Wanted) {
+        let is_over = self.books().get(user).is_none_or(|book| book.is_over);
+        if is_over || self.is_granted(jid) || !self.outbox.is_up() {
+            return;
+        }
+        let known = match self.known(user).await {
+            Ok(known) => known,
+            Err(failed) => return unkept(&failed),
+        };
+        let mut changes = BTreeMap::new();
+        let rooms = wanted.rooms.iter().filter(|(room, _)| !known.contains_key(*room));
+        for bookmark in rooms.filter_map(|(_, bookmark)| bookmark.as_ref()).take(MOST_INVITED) {
+            self.outbox.push(invitation::invitation(jid, bookmark).into());
+            changes.insert(bookmark.room.to_string(), Some(Entry::Invited.text()));
+        }
+        let left = |room: &BareJid| match wanted.rooms.get(room) {
+            Some(bookmark) => bookmark.is_none(),
+            None => wanted.is_whole,
+        };
+        let forgotten = known.iter().filter(|(room, entry)| **entry == Entry::Invited && left(room));
+        changes.extend(forgotten.map(|(room, _)| (room.to_string(), None)));
+        if !changes.is_empty()
+            && let Err(failed) = self.store.save_bookmarks(user, changes).await
+        {
+            unkept(&failed);
         }
     }
 
@@ -253,7 +309,8 @@ impl AccountKeeper {
         Some(wanted)
     }
 
-    fn later(&self, user: &UserKey, wanted: Wanted) {
+    /// Puts back what could not be written. What was `refused` for want of a grant that has come since is tried again.
+    fn later(&self, user: &UserKey, jid: &BareJid, wanted: Wanted, refused: bool) {
         let mut books = self.books();
         let Some(book) = books.get_mut(user) else { return };
         book.is_busy = false;
@@ -261,6 +318,9 @@ impl AccountKeeper {
             books.remove(user);
         } else {
             book.wanted.put_back(wanted);
+            if refused && self.is_granted(jid) {
+                self.begin(user, book);
+            }
         }
     }
 
@@ -286,7 +346,7 @@ impl AccountKeeper {
         if known.is_empty() && wanted.rooms.values().all(Option::is_none) {
             return Ok(());
         }
-        if !(self.deputy.may(jid, Kind::Get, ns::PUBSUB) && self.deputy.may(jid, Kind::Set, ns::PUBSUB)) {
+        if !self.is_granted(jid) {
             return Err(Refused::NotGranted.into());
         }
         let held = self.held(jid).await?;
@@ -363,6 +423,13 @@ impl AccountKeeper {
         };
         self.deputy.ask(jid, request).await.map(drop)
     }
+}
+
+fn unkept(failed: &StoreError) {
+    warn!(
+        error = failed as &dyn std::error::Error,
+        "Could not keep what is known of bookmarks."
+    );
 }
 
 fn wrap(name: &str, child: Element) -> Element {

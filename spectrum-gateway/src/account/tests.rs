@@ -66,6 +66,7 @@ impl Scene {
             transport,
             bookmarking,
             deputy: Arc::clone(&deputy),
+            outbox: Arc::clone(&outbox),
             store: kept,
             tasks: Tasks::new(),
         });
@@ -101,7 +102,15 @@ impl Scene {
             if wait.await.is_err() {
                 return asked;
             }
-            let Some(Stanza::Iq(iq)) = batch.pop() else { panic!("no iq") };
+            let iq = match batch.pop().unwrap() {
+                Stanza::Iq(iq) => iq,
+                Stanza::Message(invitation) => {
+                    let direct = invitation.payloads.last().unwrap();
+                    asked.push(format!("invited to {}", direct.attr("jid").unwrap()));
+                    continue;
+                }
+                Stanza::Presence(_) => panic!("no presence is asked for"),
+            };
             let id = iq.id().to_owned();
             let outer = Element::from(iq);
             let inner = outer.children().next().unwrap().children().next().unwrap();
@@ -219,6 +228,7 @@ async fn without_a_grant_it_waits_as_long_as_the_session_lives() {
     assert_eq!(scene.deputy.lacking().len(), 1);
     scene.says(Bookmarks::Added(bookmark("b")));
     scene.grant();
+    tokio::time::sleep(GRANT_WAIT).await;
     assert_eq!(scene.serve().await, ["items", "create", "publish", "publish"]);
     assert!(scene.deputy.lacking().is_empty());
 
@@ -226,9 +236,42 @@ async fn without_a_grant_it_waits_as_long_as_the_session_lives() {
     scene.says(Bookmarks::All(vec![bookmark("a")]));
     assert!(scene.serve().await.is_empty());
     scene.accounts.closed(&user());
+    tokio::time::sleep(GRANT_WAIT).await;
+    assert!(scene.serve().await.is_empty());
     assert!(scene.accounts.books().is_empty());
     scene.grant();
     assert!(scene.serve().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_be_given_bookmarks_is_invited_once_to_each_room() {
+    let mut scene = Scene::new(Bookmarking::Autojoin);
+    scene.says(Bookmarks::All(vec![bookmark("a"), bookmark("b")]));
+    tokio::time::sleep(GRANT_WAIT).await;
+    let invited = |name: &str| format!("invited to {name}@irc.localhost");
+    assert_eq!(scene.serve().await, [invited("a"), invited("b")]);
+    // The next login, with a room more and one less.
+    scene.says(Bookmarks::All(vec![bookmark("a"), bookmark("c")]));
+    tokio::time::sleep(GRANT_WAIT).await;
+    assert_eq!(scene.serve().await, [invited("c")]);
+    scene.says(Bookmarks::Added(bookmark("b")));
+    tokio::time::sleep(GRANT_WAIT).await;
+    assert_eq!(scene.serve().await, [invited("b")]);
+    let many = (0..2 * MOST_INVITED).map(|n| bookmark(&format!("r{n}"))).collect();
+    scene.says(Bookmarks::All(many));
+    tokio::time::sleep(GRANT_WAIT).await;
+    assert_eq!(scene.serve().await.len(), MOST_INVITED);
+    // With a grant they come into the bookmarks all the same.
+    scene.says(Bookmarks::All(vec![bookmark("a")]));
+    scene.grant();
+    tokio::time::sleep(GRANT_WAIT).await;
+    scene.serve().await;
+    assert_eq!(scene.bookmarks(), ["a@irc.localhost"]);
+
+    let mut scene = Scene::new(Bookmarking::List);
+    scene.says(Bookmarks::All(vec![bookmark("a")]));
+    tokio::time::sleep(GRANT_WAIT).await;
+    assert!(scene.serve().await.is_empty(), "a list asks for nobody's attention");
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,7 +70,9 @@ fn domains(config: &Config) -> Vec<BareJid> {
     let own = config.jid.domain().as_str();
     let parent = own.split_once('.').map(|(_, parent)| parent.to_owned());
     let parent = parent.filter(|parent| config.allows_domain(parent));
-    let allowed = config.registration.allow.iter().filter(|entry| *entry != "*").cloned();
+    let allowed = config.registration.allow.iter().filter(|entry| *entry != "*");
+    // Of a single user, the domain.
+    let allowed = allowed.map(|entry| entry.rsplit_once('@').map_or(entry.as_str(), |(_, domain)| domain).to_owned());
     let mut domains: Vec<BareJid> = Vec::new();
     for domain in parent.into_iter().chain(allowed) {
         if let Ok(jid) = BareJid::new(&domain)

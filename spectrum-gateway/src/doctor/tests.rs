@@ -299,6 +299,10 @@ fn domains_are_those_whose_users_may_use_the_transport() {
     assert_eq!(names(""), ["a.example"]);
     assert_eq!(names("\"*\""), ["a.example"]);
     assert_eq!(names("\"b.example\", \"a.example\""), ["a.example", "b.example"]);
+    assert_eq!(
+        names("\"romeo@b.example\", \"juliet@b.example\", \"a.example\""),
+        ["a.example", "b.example"]
+    );
     let many: Vec<String> = (0..50).map(|n| format!("\"d{n}.example\"")).collect();
     assert_eq!(names(&many.join(",")).len(), super::MOST_DOMAINS);
 }

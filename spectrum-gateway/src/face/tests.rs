@@ -28,9 +28,14 @@ impl MainProcess for Nowhere {
 }
 
 fn face() -> GatewayFace {
-    let config = Config::from_toml(
-        "mode = \"gateway\"\njid = \"irc.localhost\"\n[identity]\nname = \"IRC\"\n[gateway]\nsecret = \"s\"\n[backend]\ncommand = [\"x\"]\n[registration]\nallow = [\"localhost\"]\n",
-    )
+    face_for("localhost")
+}
+
+/// For who is allowed by this entry.
+fn face_for(allow: &str) -> GatewayFace {
+    let config = Config::from_toml(&format!(
+        "mode = \"gateway\"\njid = \"irc.localhost\"\n[identity]\nname = \"IRC\"\n[gateway]\nsecret = \"s\"\n[backend]\ncommand = [\"x\"]\n[registration]\nallow = [\"{allow}\"]\n",
+    ))
     .unwrap();
     let config = Arc::new(config);
     GatewayFace::new(
@@ -137,6 +142,21 @@ fn nobody_speaks_in_our_name_and_ghosts_get_no_answer() {
     ] {
         assert!(matches!(read(xml), Read::Ignore), "{xml}");
     }
+}
+
+#[test]
+fn single_users_are_let_in() {
+    let face = face_for("romeo@localhost");
+    let presence = |from: &str| face.read(stanza(&format!("<presence from='{from}' to='irc.localhost'/>")));
+    assert!(matches!(presence("romeo@localhost/a"), Read::User(..)));
+    assert_eq!(presence("juliet@localhost/a"), Read::Ignore);
+    let asks = "<iq type='get' id='1' from='juliet@localhost/a' to='irc.localhost'><query xmlns='jabber:iq:register'/></iq>";
+    assert_eq!(condition(face.read(stanza(asks))), "forbidden");
+    // What their server grants is believed.
+    assert!(matches!(
+        face.read(stanza("<message from='localhost' to='irc.localhost'/>")),
+        Read::Service(_)
+    ));
 }
 
 #[test]

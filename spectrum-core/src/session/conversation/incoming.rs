@@ -5,7 +5,7 @@ use minidom::Element;
 use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 use xmpp_parsers::ns;
 
-use super::{Audience, Conversations, words};
+use super::{Audience, Conversations, files, words};
 use crate::face::UserOut;
 use crate::model::{
     Attachment, Capability, Chat, ChatState, ContactId, Edit, IncomingMessage, LegacyName, Marker, MarkerKind, MessageId,
@@ -15,7 +15,7 @@ use crate::session::Cx;
 use crate::session::history::MAX_ID_BYTES;
 use crate::session::payload::{REPLY, with_id};
 use crate::session::text::pieces;
-use crate::xml::{HINTS, delay, element, text_element};
+use crate::xml::{HINTS, delay, element};
 
 /// Bytes of one body. A longer text is said in several messages: servers end streams over stanzas that are too long.
 const MAX_BODY_BYTES: usize = 48 * 1024;
@@ -64,8 +64,7 @@ impl Conversations {
                     message.bodies.insert(Lang::new(), text.to_owned());
                 }
                 Content::File(file) => {
-                    message.bodies.insert(Lang::new(), file.url.clone());
-                    message.payloads.push(out_of_band(file));
+                    files::share(&mut message, file);
                 }
             }
             if let Some(reply) = reply.take() {
@@ -245,14 +244,4 @@ fn stamp(cx: &Cx<'_>, message: &mut Message, written: Option<Timestamp>) {
     if let Some(at) = written.filter(|at| cx.now.wall.as_millis().saturating_sub(at.as_millis()) > OLD_MILLIS) {
         message.payloads.push(delay(at, cx.config.transport.as_str()));
     }
-}
-
-/// A file by its address (XEP-0066); clients show it in place if the body says the same.
-fn out_of_band(file: &Attachment) -> Element {
-    let mut x = element("x", ns::OOB, &[]);
-    x.append_child(text_element("url", ns::OOB, &file.url));
-    if let Some(description) = &file.description {
-        x.append_child(text_element("desc", ns::OOB, description));
-    }
-    x
 }

@@ -1,6 +1,7 @@
 //! One-to-one messages, both ways. Owned by the session. What cannot be said on the other side is said as well as it can:
 //! a correction becomes a message, a reply loses what it refers to; what cannot be said at all is answered with an error.
 
+pub(in crate::session) mod files;
 mod incoming;
 mod outgoing;
 pub(in crate::session) mod parts;

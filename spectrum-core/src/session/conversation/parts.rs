@@ -5,6 +5,7 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::ns;
 
 use crate::model::{Attachment, ChatState};
+use crate::session::conversation::files;
 use crate::session::history::MAX_ID_BYTES;
 use crate::session::payload::{FALLBACK, REPLY, RETRACT};
 use crate::xml::body;
@@ -71,8 +72,13 @@ impl<'a> Parts<'a> {
         } else if payload.is("reply", REPLY) {
             self.replies_to = id(payload);
         } else if payload.is("x", ns::OOB) {
-            self.attachments
-                .extend(attachment(payload).filter(|_| self.attachments.len() < MAX_ATTACHMENTS));
+            if let Some(file) = attachment(payload) {
+                files::add(&mut self.attachments, file, MAX_ATTACHMENTS);
+            }
+        } else if payload.is("file-sharing", files::SHARING) {
+            if let Some(file) = files::shared(payload) {
+                files::add(&mut self.attachments, file, MAX_ATTACHMENTS);
+            }
         } else if payload.is("attention", ns::ATTENTION) {
             self.attention = true;
         } else if payload.is("origin-id", ns::SID) {

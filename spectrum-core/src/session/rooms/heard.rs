@@ -5,7 +5,7 @@
 use jid::ResourcePart;
 use minidom::Element;
 use xmpp_parsers::message::{Id, Lang, Message, MessageType};
-use xmpp_parsers::ns::{DISPLAYED_MARKERS, MUC_USER, OOB, SID};
+use xmpp_parsers::ns::{DISPLAYED_MARKERS, MUC_USER, SID};
 
 use super::occupant_id;
 use super::room::{Room, State};
@@ -14,20 +14,18 @@ use crate::model::{
     Attachment, Chat, ChatState, Edit, IncomingMessage, Marker, MarkerKind, MessageId, Nickname, Origin, Reactions, Retraction,
     RoomEcho, RoomId,
 };
-use crate::session::conversation::words;
+use crate::session::conversation::{files, words};
 use crate::session::fingerprint::Fingerprint;
 use crate::session::history::MAX_ID_BYTES;
 use crate::session::payload::{REPLY, with_id};
-use crate::session::text::{pieces, shorten};
+use crate::session::text::pieces;
 use crate::session::{Cx, Output, Publication};
-use crate::xml::{HINTS, delay, element, text_element};
+use crate::xml::{HINTS, delay, element};
 
 /// Bytes of one body. A longer text is said in several lines: servers end streams over stanzas that are too long.
 const MAX_BODY_BYTES: usize = 48 * 1024;
 /// Files of one line that are shown.
 const MAX_ATTACHMENTS: usize = 16;
-/// Bytes of an address or a description of a file.
-const MAX_FILE_BYTES: usize = 4 * 1024;
 
 /// A line of the network.
 pub(super) fn line(rooms: &mut Rooms, cx: &mut Cx<'_>, line: IncomingMessage) {
@@ -114,26 +112,13 @@ pub(super) fn stanzas(room: &Room, cx: &mut Cx<'_>, line: IncomingMessage) -> Ve
                 message.bodies.insert(Lang::new(), text.to_owned());
             }
             Content::File(file) => {
-                message
-                    .bodies
-                    .insert(Lang::new(), shorten(&file.url, MAX_FILE_BYTES).to_owned());
-                message.payloads.push(out_of_band(file));
+                files::share(&mut message, file);
             }
         }
         message.payloads.extend(reply.take());
         stanzas.push((id, message));
     }
     stanzas
-}
-
-/// A file by its address (XEP-0066).
-fn out_of_band(file: &Attachment) -> Element {
-    let mut x = element("x", OOB, &[]);
-    x.append_child(text_element("url", OOB, shorten(&file.url, MAX_FILE_BYTES)));
-    if let Some(description) = &file.description {
-        x.append_child(text_element("desc", OOB, shorten(description, MAX_FILE_BYTES)));
-    }
-    x
 }
 
 /// A message of an occupant's or, without one, of the room itself, with this id.

@@ -239,8 +239,8 @@ fn a_file_is_shown_by_its_address() {
     let mut desk = Desk::online(GATEWAY, plain());
     let attachments = vec![Attachment {
         url: "https://x.example/a.png".to_owned(),
-        media_type: None,
-        description: None,
+        media_type: Some("image/png".to_owned()),
+        description: Some("A".to_owned()),
     }];
     desk.event(Event::Message(IncomingMessage {
         attachments,
@@ -253,7 +253,11 @@ fn a_file_is_shown_by_its_address() {
             format!("<message {FROM} id='n1' type='chat'><body>look</body></message>"),
             format!(
                 "<message {FROM} id='ID' type='chat'><body>https://x.example/a.png</body>\
-                 <x xmlns='jabber:x:oob'><url>https://x.example/a.png</url></x></message>"
+                 <x xmlns='jabber:x:oob'><url>https://x.example/a.png</url><desc>A</desc></x>\
+                 <file-sharing xmlns='urn:xmpp:sfs:0' disposition='inline'><file xmlns='urn:xmpp:file:metadata:0'>\
+                 <media-type>image/png</media-type><name>a.png</name><desc>A</desc></file><sources>\
+                 <url-data xmlns='http://jabber.org/protocol/url-data' target='https://x.example/a.png'/></sources></file-sharing>\
+                 <fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:sfs:0'><body/></fallback></message>"
             )
         ]
     );

@@ -28,6 +28,7 @@ fn a_contact_says_what_the_network_can_do() {
         "jabber:iq:version",
         "jabber:x:oob",
         "urn:xmpp:ping",
+        "urn:xmpp:sfs:0",
     ]
     .into_iter()
     .map(feature)
