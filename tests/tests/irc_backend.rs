@@ -4,6 +4,7 @@
 
 use spectrum_backend_sdk::model::{
     Affiliation, Availability, Chat, ContactDetails, ContactUpdate, IncomingMessage, JoinRoom, Patch, Presence, Role, Standing,
+    room_field,
 };
 use spectrum_backend_sdk::testing::{Account, Finding, Kit, User, check};
 use spectrum_backend_sdk::{Answer, Certainty, Event, LoginErrorKind, OpErrorKind, Outcome, Verb};
@@ -85,6 +86,86 @@ fn presence_of(id: &str) -> impl Fn(&Event) -> Option<Availability> {
         }) if who.as_str() == id => Some(presence.availability),
         _ => None,
     }
+}
+
+/// An operator sets a room up, and lets in again who was banned.
+async fn set_up(alice: &mut User, bob: &mut Irc) {
+    let outcasts = || Verb::ListAffiliated {
+        room: "#room".into(),
+        affiliation: Affiliation::Outcast,
+    };
+    let Ok(Answer::Affiliated(banned)) = alice.request(outcasts()).await else {
+        panic!("no list of the banned")
+    };
+    assert_eq!(banned.len(), 1, "{banned:?}");
+    let forgive = Verb::SetAffiliation {
+        room: "#room".into(),
+        who: banned[0].who.clone(),
+        affiliation: Affiliation::None,
+        reason: None,
+    };
+    alice.request(forgive).await.unwrap();
+    assert_eq!(alice.request(outcasts()).await, Ok(Answer::Affiliated(Vec::new())));
+    let configure = |answers: &[(&str, &str)]| Verb::ConfigureRoom {
+        room: "#room".into(),
+        answers: answers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+            .collect(),
+    };
+    let settings = async |alice: &mut User| {
+        let Ok(Answer::Form(form)) = alice.request(Verb::RoomSettings("#room".into())).await else {
+            panic!("no form")
+        };
+        let value = |name: &str| {
+            let field = form.fields.iter().find(|field| field.name == name);
+            field.and_then(|field| field.default.clone()).unwrap_or_default()
+        };
+        [
+            value(room_field::MODERATED),
+            value(room_field::SUBJECT_BY_ALL),
+            value(room_field::PUBLIC),
+            value(room_field::PASSWORD),
+            value(room_field::MAX_OCCUPANTS),
+        ]
+    };
+    settings(alice).await;
+    let strict = [
+        (room_field::MODERATED, "1"),
+        (room_field::SUBJECT_BY_ALL, "0"),
+        (room_field::PUBLIC, "0"),
+        (room_field::PASSWORD, "sesame"),
+        (room_field::MAX_OCCUPANTS, "7"),
+    ];
+    alice.request(configure(&strict)).await.unwrap();
+    assert_eq!(settings(alice).await, ["true", "false", "false", "sesame", "7"]);
+    bob.send("JOIN #room").await;
+    bob.expect(&[" 475 "]).await;
+    alice.request(configure(&[(room_field::PASSWORD, "other")])).await.unwrap();
+    assert_eq!(settings(alice).await[3], "other");
+    let open = [
+        (room_field::MODERATED, "0"),
+        (room_field::SUBJECT_BY_ALL, "1"),
+        (room_field::PUBLIC, "1"),
+        (room_field::PASSWORD, ""),
+        (room_field::MAX_OCCUPANTS, ""),
+    ];
+    alice.request(configure(&open)).await.unwrap();
+    assert_eq!(settings(alice).await, ["false", "true", "true", "", ""]);
+    bob.join("#room").await;
+    // Who is no operator is told.
+    bob.send("JOIN #theirs").await;
+    bob.expect(&["JOIN", "#theirs"]).await;
+    join(alice, "#theirs").await.unwrap();
+    let refused = alice
+        .request(Verb::ConfigureRoom {
+            room: "#theirs".into(),
+            answers: [(room_field::MODERATED.to_owned(), "1".into())].into(),
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, OpErrorKind::NotAllowed);
+    alice.request(Verb::LeaveRoom("#theirs".into())).await.unwrap();
 }
 
 /// What goes on every server.
@@ -209,6 +290,7 @@ async fn converse(kit: &Kit, port: u16) {
         .unwrap();
     bob.send("JOIN #room").await;
     bob.expect(&[" 474 "]).await;
+    set_up(&mut alice, &mut bob).await;
 
     bob.send("JOIN #closed").await;
     bob.send("MODE #closed +i").await;

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use spectrum_backend_sdk::model::{Chat, Edit, Origin, Reactions};
+use spectrum_backend_sdk::model::{Affiliation, Chat, Edit, Form, Origin, Reactions};
+use spectrum_backend_sdk::testing::User;
 use spectrum_backend_sdk::{Answer, Event, OpErrorKind, Verb};
 use spectrum_tests::clients::Foreign;
-use spectrum_tests::elsewhere::{BOB, backend, client, hears, join, login, make_room, message};
+use spectrum_tests::elsewhere::{ALICE, BOB, backend, client, hears, join, login, make_room, message};
 use spectrum_tests::peers::{Prosody, needed};
 use spectrum_tests::scene::{is_groupchat, is_presence};
 
@@ -130,6 +131,7 @@ async fn people_talk_in_rooms() {
         panic!("no rooms")
     };
     assert!(rooms.iter().any(|r| r.id.as_str() == room), "{rooms:?}");
+    set_up(&mut alice, &mut bob, &room).await;
     alice.request(Verb::LeaveRoom(room.as_str().into())).await.unwrap();
     let gone = format!("{room}/Alice");
     bob.expect("alice gone", |s| is_presence(s, &gone, Some("unavailable"))).await;
@@ -141,4 +143,53 @@ async fn people_talk_in_rooms() {
     assert_eq!(bob.request("set", &room, closed).await.attr("type"), Some("result"));
     assert_eq!(join(&mut alice, &room).await, Err(OpErrorKind::MembersOnly));
     alice.logout().await;
+}
+
+/// Alice, once an owner, sets the room up and keeps its lists.
+async fn set_up(alice: &mut User, bob: &mut Foreign, room: &str) {
+    let settings = || Verb::RoomSettings(room.into());
+    assert_eq!(alice.request(settings()).await.unwrap_err().kind, OpErrorKind::NotAllowed);
+    let make = |affiliation: &str| {
+        format!("<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='{affiliation}' jid='{ALICE}'/></query>")
+    };
+    let made = bob.request("set", room, &make("owner")).await;
+    assert_eq!(made.attr("type"), Some("result"));
+    let Ok(Answer::Form(form)) = alice.request(settings()).await else {
+        panic!("no form")
+    };
+    let moderated = |form: &Form| {
+        let mut fields = form.fields.iter();
+        let field = fields.find(|field| field.name == "muc#roomconfig_moderatedroom");
+        field.and_then(|field| field.default.clone()).unwrap()
+    };
+    assert_eq!(moderated(&form), "0");
+    let configure = |value: &str| Verb::ConfigureRoom {
+        room: room.into(),
+        answers: [("muc#roomconfig_moderatedroom".to_owned(), value.into())].into(),
+    };
+    alice.request(configure("1")).await.unwrap();
+    let Ok(Answer::Form(form)) = alice.request(settings()).await else {
+        panic!("no form")
+    };
+    assert_eq!(moderated(&form), "1");
+    alice.request(configure("0")).await.unwrap();
+    let set = |affiliation, reason: Option<&str>| Verb::SetAffiliation {
+        room: room.into(),
+        who: "mallory@elsewhere.example".into(),
+        affiliation,
+        reason: reason.map(str::to_owned),
+    };
+    let outcasts = || Verb::ListAffiliated {
+        room: room.into(),
+        affiliation: Affiliation::Outcast,
+    };
+    alice.request(set(Affiliation::Outcast, Some("noise"))).await.unwrap();
+    let Ok(Answer::Affiliated(list)) = alice.request(outcasts()).await else {
+        panic!("no list")
+    };
+    assert_eq!((list.len(), list[0].who.as_str()), (1, "mallory@elsewhere.example"));
+    alice.request(set(Affiliation::None, None)).await.unwrap();
+    assert_eq!(alice.request(outcasts()).await, Ok(Answer::Affiliated(Vec::new())));
+    let made = bob.request("set", room, &make("none")).await;
+    assert_eq!(made.attr("type"), Some("result"));
 }

@@ -92,6 +92,8 @@ const CAPABILITIES: &[Capability] = &[
     Capability::RoomSubject,
     Capability::RoomInvite,
     Capability::RoomModeration,
+    Capability::RoomSettings,
+    Capability::RoomAffiliations,
     Capability::PrivateMessages,
     Capability::Receipts,
     Capability::ChatStates,

@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use spectrum_backend_sdk::model::{
-    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, Marker, MessageId, Nickname,
-    OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent,
-    Standing,
+    Affiliated, Affiliation, Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, Form, FormAnswers, HistoryPage,
+    JoinRoom, Joined, LegacyName, Marker, MessageId, Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate,
+    Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent, Standing,
 };
 use spectrum_backend_sdk::{LegacySession, Op, OpError, OpErrorKind, OpResult};
 
 use crate::line::Line;
-use crate::network::{Draft, Measure, Shared};
+use crate::network::{Decree, Draft, Measure, Shared};
 use crate::people::{Cue, Cues};
 
 /// Messages of the user whose ids are remembered; about an older one nothing can be said.
@@ -275,6 +275,34 @@ impl LegacySession for Session {
             reason,
         };
         self.network.set_standing(&self.me, measure, standing)
+    }
+
+    async fn room_settings(&self, room: RoomId, _cx: Op) -> OpResult<Form> {
+        self.network.room_settings(&self.me, &room)
+    }
+
+    async fn configure_room(&self, room: RoomId, answers: FormAnswers, _cx: Op) -> OpResult<()> {
+        self.network.configure_room(&self.me, &room, &answers)
+    }
+
+    async fn list_affiliated(&self, room: RoomId, affiliation: Affiliation, _cx: Op) -> OpResult<Vec<Affiliated>> {
+        self.network.affiliated(&self.me, &room, affiliation)
+    }
+
+    async fn set_affiliation(
+        &self,
+        room: RoomId,
+        who: LegacyName,
+        affiliation: Affiliation,
+        reason: Option<String>,
+        _cx: Op,
+    ) -> OpResult<()> {
+        let decree = Decree {
+            who,
+            affiliation,
+            reason,
+        };
+        self.network.decree(&self.me, &room, decree)
     }
 
     async fn history(&self, page: PageRequest, _cx: Op) -> OpResult<HistoryPage> {

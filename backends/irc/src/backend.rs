@@ -97,6 +97,8 @@ impl Backend for IrcBackend {
             Capability::RoomSubject,
             Capability::RoomInvite,
             Capability::RoomModeration,
+            Capability::RoomSettings,
+            Capability::RoomAffiliations,
             Capability::PrivateMessages,
             Capability::Presence,
             Capability::AddContacts,

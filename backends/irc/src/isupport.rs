@@ -131,6 +131,11 @@ impl Isupport {
             .map_or(ModeKind::Flag, |(_, kind)| kind)
     }
 
+    /// Whether the server has this mode of channels.
+    pub(crate) fn has_mode(&self, mode: char) -> bool {
+        self.chanmodes.iter().any(|list| list.contains(mode))
+    }
+
     /// The occupant modes that the signs before a nickname stand for, and the nickname.
     pub(crate) fn split_signs<'a>(&self, name: &'a str) -> (Vec<char>, &'a str) {
         let mut modes = Vec::new();

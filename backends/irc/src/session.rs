@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use spectrum_backend_sdk::model::{
-    Availability, Chat, ContactDetails, ContactId, JoinRoom, Joined, Nickname, OutgoingMessage, Presence, Profile, RoomId,
-    RoomInfo, RoomSummary, Sent, Standing,
+    Affiliated, Affiliation, Availability, Chat, ContactDetails, ContactId, Form, FormAnswers, JoinRoom, Joined, LegacyName,
+    Nickname, OutgoingMessage, Presence, Profile, RoomId, RoomInfo, RoomSummary, Sent, Standing,
 };
 use spectrum_backend_sdk::{Answer, LegacySession, LoginError, LoginErrorKind, Op, OpError, OpErrorKind, OpResult, Retry};
 
@@ -443,6 +443,55 @@ impl LegacySession for IrcSession {
             channel,
             nick,
             standing,
+            reason,
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn room_settings(&self, room: RoomId, cx: Op) -> OpResult<Form> {
+        let answer = self.room_request(&room, &cx, |channel| Ask::Settings { channel }).await?;
+        if let Answer::Form(form) = answer {
+            Ok(form)
+        } else {
+            Err(unexpected())
+        }
+    }
+
+    async fn configure_room(&self, room: RoomId, answers: FormAnswers, cx: Op) -> OpResult<()> {
+        self.room_request(&room, &cx, |channel| Ask::Configure { channel, answers })
+            .await
+            .map(drop)
+    }
+
+    async fn list_affiliated(&self, room: RoomId, affiliation: Affiliation, cx: Op) -> OpResult<Vec<Affiliated>> {
+        let ask = |channel| Ask::Affiliated { channel, affiliation };
+        if let Answer::Affiliated(list) = self.room_request(&room, &cx, ask).await? {
+            Ok(list)
+        } else {
+            Err(unexpected())
+        }
+    }
+
+    async fn set_affiliation(
+        &self,
+        room: RoomId,
+        who: LegacyName,
+        affiliation: Affiliation,
+        reason: Option<String>,
+        cx: Op,
+    ) -> OpResult<()> {
+        // A mask of a list is one of that network already.
+        let who = if who.as_str().contains('!') {
+            who.as_str()
+        } else {
+            self.beside(who.as_str())
+        };
+        let who = who.to_owned();
+        self.room_request(&room, &cx, |channel| Ask::Affiliate {
+            channel,
+            who,
+            affiliation,
             reason,
         })
         .await

@@ -91,6 +91,8 @@ impl Backend for XmppBackend {
             Capability::RoomSubject,
             Capability::RoomInvite,
             Capability::RoomModeration,
+            Capability::RoomSettings,
+            Capability::RoomAffiliations,
             Capability::PrivateMessages,
             Capability::Receipts,
             Capability::ChatStates,

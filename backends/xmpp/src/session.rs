@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minidom::Element;
 use spectrum_backend_sdk::model::{
-    Chat, ChatState, ContactDetails, ContactId, Edit, HistoryPage, JoinRoom, Joined, Marker, Nickname, OutgoingMessage, OwnRooms,
-    PageRequest, Presence, Profile, ProfileUpdate, Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent, Standing,
+    Affiliated, Affiliation, Chat, ChatState, ContactDetails, ContactId, Edit, Form, FormAnswers, HistoryPage, JoinRoom, Joined,
+    LegacyName, Marker, Nickname, OutgoingMessage, OwnRooms, PageRequest, Presence, Profile, ProfileUpdate, Reactions,
+    Retraction, RoomId, RoomInfo, RoomSummary, Sent, Standing,
 };
 use spectrum_backend_sdk::tasks::TaskHandle;
 use spectrum_backend_sdk::{Event, LegacySession, LoginError, LoginErrorKind, Op, OpError, OpErrorKind, OpResult};
@@ -422,6 +423,29 @@ impl LegacySession for XmppSession {
     ) -> OpResult<()> {
         let what = crate::verbs::standing(standing);
         self.moderate(&room, &nickname, what, reason.as_deref(), &cx).await
+    }
+
+    async fn room_settings(&self, room: RoomId, cx: Op) -> OpResult<Form> {
+        self.settings_of_room(&room, &cx).await
+    }
+
+    async fn configure_room(&self, room: RoomId, answers: FormAnswers, cx: Op) -> OpResult<()> {
+        self.configure(&room, &answers, &cx).await
+    }
+
+    async fn list_affiliated(&self, room: RoomId, affiliation: Affiliation, cx: Op) -> OpResult<Vec<Affiliated>> {
+        self.affiliated(&room, affiliation, &cx).await
+    }
+
+    async fn set_affiliation(
+        &self,
+        room: RoomId,
+        who: LegacyName,
+        affiliation: Affiliation,
+        reason: Option<String>,
+        cx: Op,
+    ) -> OpResult<()> {
+        self.affiliate(&room, &who, (affiliation, reason.as_deref()), &cx).await
     }
 
     async fn history(&self, page: PageRequest, cx: Op) -> OpResult<HistoryPage> {

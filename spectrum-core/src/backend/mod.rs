@@ -26,9 +26,9 @@ pub use info::BackendInfo;
 pub use verb::{Answer, Outcome, Verb};
 
 use crate::model::{
-    Chat, ChatState, ContactDetails, ContactId, ContactSummary, ContactUpdate, Edit, HistoryPage, JoinRoom, Joined, LegacyName,
-    Marker, Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, RequestId, Retraction, RoomId,
-    RoomInfo, RoomSummary, Secret, Sent, Standing, UserKey,
+    Affiliated, Affiliation, Chat, ChatState, ContactDetails, ContactId, ContactSummary, ContactUpdate, Edit, Form, FormAnswers,
+    HistoryPage, JoinRoom, Joined, LegacyName, Marker, Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate,
+    Reactions, RequestId, Retraction, RoomId, RoomInfo, RoomSummary, Secret, Sent, Standing, UserKey,
 };
 
 /// Verbs of one user that may run at the same time, for different chats.
@@ -235,6 +235,33 @@ pub trait LegacySession: Send + Sync {
         room: RoomId,
         nickname: Nickname,
         standing: Standing,
+        reason: Option<String>,
+        cx: Op,
+    ) -> OpResult<()> {
+        Err(OpError::unsupported())
+    }
+
+    /// Says how a room is set up: a form whose defaults are what it is now. Fields that networks have in common are named in
+    /// [`room_field`](crate::model::room_field).
+    async fn room_settings(&self, room: RoomId, cx: Op) -> OpResult<Form> {
+        Err(OpError::unsupported())
+    }
+    /// Sets a room up: what is to change, by the names of the fields of [`room_settings`](Self::room_settings).
+    async fn configure_room(&self, room: RoomId, answers: FormAnswers, cx: Op) -> OpResult<()> {
+        Err(OpError::unsupported())
+    }
+    /// Lists who is this to a room, also of those who are not there. [`OpErrorKind::Unsupported`]: the network keeps no such list,
+    /// and the core lists those who are there.
+    async fn list_affiliated(&self, room: RoomId, affiliation: Affiliation, cx: Op) -> OpResult<Vec<Affiliated>> {
+        Err(OpError::unsupported())
+    }
+    /// Makes somebody something to a room who need not be there, by the name of a contact or of an entry of a list. `Outcast` is a
+    /// ban, `None` its end.
+    async fn set_affiliation(
+        &self,
+        room: RoomId,
+        who: LegacyName,
+        affiliation: Affiliation,
         reason: Option<String>,
         cx: Op,
     ) -> OpResult<()> {

@@ -2,9 +2,9 @@
 
 use crate::backend::OpError;
 use crate::model::{
-    Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, HistoryPage, JoinRoom, Joined, Marker, Nickname,
-    OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions, Retraction, RoomId, RoomInfo, RoomSummary, Sent,
-    Standing,
+    Affiliated, Affiliation, Chat, ChatState, ContactDetails, ContactId, ContactSummary, Edit, Form, FormAnswers, HistoryPage,
+    JoinRoom, Joined, LegacyName, Marker, Nickname, OutgoingMessage, PageRequest, Presence, Profile, ProfileUpdate, Reactions,
+    Retraction, RoomId, RoomInfo, RoomSummary, Sent, Standing,
 };
 
 /// A request of the core: one method of [`LegacySession`](crate::backend::LegacySession).
@@ -113,6 +113,33 @@ pub enum Verb {
         /// Why.
         reason: Option<String>,
     },
+    /// Asks how a room is set up.
+    RoomSettings(RoomId),
+    /// Sets a room up.
+    ConfigureRoom {
+        /// Which.
+        room: RoomId,
+        /// What changes, by field.
+        answers: FormAnswers,
+    },
+    /// Lists who is this to a room.
+    ListAffiliated {
+        /// Which.
+        room: RoomId,
+        /// What.
+        affiliation: Affiliation,
+    },
+    /// Makes somebody something to a room who need not be there.
+    SetAffiliation {
+        /// Which.
+        room: RoomId,
+        /// Whom.
+        who: LegacyName,
+        /// What.
+        affiliation: Affiliation,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Fetches old messages.
     History(PageRequest),
     /// Passes an XMPP stanza.
@@ -133,12 +160,15 @@ impl Verb {
             Self::FetchProfile(chat) => Some(chat.clone()),
             Self::History(p) => Some(p.chat.clone()),
             Self::JoinRoom(j) => Some(Chat::Room(j.room.clone())),
-            Self::LeaveRoom(room) | Self::RoomInfo(room) => Some(Chat::Room(room.clone())),
+            Self::LeaveRoom(room) | Self::RoomInfo(room) | Self::RoomSettings(room) => Some(Chat::Room(room.clone())),
             Self::SetSubject { room, .. }
             | Self::ChangeNickname { room, .. }
             | Self::Invite { room, .. }
             | Self::Kick { room, .. }
-            | Self::SetStanding { room, .. } => Some(Chat::Room(room.clone())),
+            | Self::SetStanding { room, .. }
+            | Self::ConfigureRoom { room, .. }
+            | Self::ListAffiliated { room, .. }
+            | Self::SetAffiliation { room, .. } => Some(Chat::Room(room.clone())),
             Self::SetPresence(_)
             | Self::SetProfile(_)
             | Self::AddContact(_)
@@ -172,6 +202,10 @@ pub enum Answer {
     RoomInfo(RoomInfo),
     /// Old messages.
     History(HistoryPage),
+    /// How a room is set up, with what it is now as defaults.
+    Form(Form),
+    /// Who is something to a room.
+    Affiliated(Vec<Affiliated>),
 }
 
 /// How a verb ended.

@@ -90,6 +90,17 @@ async fn perform(session: &dyn LegacySession, verb: Verb, cx: Op) -> Outcome {
             standing,
             reason,
         } => session.set_standing(room, nickname, standing, reason, cx).await.map(done),
+        Verb::RoomSettings(room) => session.room_settings(room, cx).await.map(Answer::Form),
+        Verb::ConfigureRoom { room, answers } => session.configure_room(room, answers, cx).await.map(done),
+        Verb::ListAffiliated { room, affiliation } => {
+            session.list_affiliated(room, affiliation, cx).await.map(Answer::Affiliated)
+        }
+        Verb::SetAffiliation {
+            room,
+            who,
+            affiliation,
+            reason,
+        } => session.set_affiliation(room, who, affiliation, reason, cx).await.map(done),
         Verb::History(page) => session.history(page, cx).await.map(Answer::History),
         Verb::RawXml(xml) => session.raw_xml(xml, cx).await.map(done),
     }

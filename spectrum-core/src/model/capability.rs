@@ -33,6 +33,8 @@ capabilities! {
     RoomModeration = 5,
     /// Occupants can be written to in private.
     PrivateMessages = 6,
+    /// How a room is set up can be seen and changed.
+    RoomSettings = 7,
     /// Deliveries of one-to-one messages are reported.
     Receipts = 8,
     /// Typing is carried, both ways.
@@ -53,6 +55,8 @@ capabilities! {
     History = 16,
     /// Sending the same id twice is harmless.
     IdempotentSend = 17,
+    /// Who is banned from a room, or something to it, is listed and changed, also for people who are not there.
+    RoomAffiliations = 18,
     /// The user's presence is carried.
     Presence = 20,
     /// Contacts can be added by the user.

@@ -25,8 +25,8 @@ pub use patch::Patch;
 pub use presence::{Availability, Presence};
 pub use profile::{Avatar, AvatarHash, Profile, ProfileUpdate};
 pub use room::{
-    Affiliation, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, OwnRoom, OwnRooms, Role,
-    RoomClosed, RoomInfo, RoomSubject, RoomSummary, Standing,
+    Affiliated, Affiliation, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, OwnRoom, OwnRooms,
+    Role, RoomClosed, RoomInfo, RoomSubject, RoomSummary, Standing, room_field,
 };
 pub use secret::Secret;
 pub use time::Timestamp;

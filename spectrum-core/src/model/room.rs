@@ -1,6 +1,6 @@
 //! Rooms and who is in them.
 
-use crate::model::{AvatarHash, ContactId, Nickname, Presence, RoomId, Timestamp};
+use crate::model::{AvatarHash, ContactId, LegacyName, Nickname, Presence, RoomId, Timestamp};
 
 /// What an occupant may do in the room now (XEP-0045's roles).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -218,6 +218,45 @@ pub struct RoomInfo {
     pub moderated: bool,
     /// Not in lists.
     pub hidden: bool,
+}
+
+/// Somebody who is something to a room, there or not; on IRC also a mask that is banned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Affiliated {
+    /// Whom it is about: a contact's name, or what stands for several people.
+    pub who: LegacyName,
+    /// What they are.
+    pub affiliation: Affiliation,
+    /// The nickname that they have or had, where known.
+    pub nickname: Option<Nickname>,
+    /// Text to go with it.
+    pub reason: Option<String>,
+}
+
+/// Names of fields that settings of rooms have in common, in the form of
+/// [`room_settings`](crate::backend::LegacySession::room_settings). A client shows a field with another name as well, but knows
+/// what these mean.
+pub mod room_field {
+    /// Text: the room's name for people.
+    pub const NAME: &str = "name";
+    /// Text: what it is for.
+    pub const DESCRIPTION: &str = "description";
+    /// Password: what one has to know to come in; empty: nothing.
+    pub const PASSWORD: &str = "password";
+    /// Boolean: only members, or who was invited, come in.
+    pub const MEMBERS_ONLY: &str = "members_only";
+    /// Boolean: only those with voice may speak.
+    pub const MODERATED: &str = "moderated";
+    /// Boolean: it is in lists.
+    pub const PUBLIC: &str = "public";
+    /// Boolean: everybody may set the subject.
+    pub const SUBJECT_BY_ALL: &str = "subject_by_all";
+    /// Boolean: everybody may invite.
+    pub const INVITES_BY_ALL: &str = "invites_by_all";
+    /// Text: how many may be in it; empty or 0: any number.
+    pub const MAX_OCCUPANTS: &str = "max_occupants";
+    /// Boolean: it stays when nobody is in it.
+    pub const PERSISTENT: &str = "persistent";
 }
 
 /// What a moderator makes of an occupant.

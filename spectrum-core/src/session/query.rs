@@ -175,7 +175,9 @@ impl Queries {
                 | Answer::Contacts(_)
                 | Answer::Rooms(_)
                 | Answer::RoomInfo(_)
-                | Answer::History(_),
+                | Answer::History(_)
+                | Answer::Form(_)
+                | Answer::Affiliated(_),
             ) => reply(cx, iq, Ok(Some(element("vCard", ns::VCARD, &[])))),
             Err(failed) => reply(cx, iq, Err(op_error(&failed))),
         }
@@ -218,7 +220,9 @@ pub(crate) fn rooms_outcome(cx: &mut Cx<'_>, asked: &RoomsAsked, outcome: Outcom
             | Answer::Profile(_)
             | Answer::Contacts(_)
             | Answer::RoomInfo(_)
-            | Answer::History(_),
+            | Answer::History(_)
+            | Answer::Form(_)
+            | Answer::Affiliated(_),
         ) => Ok(Some(element("query", ns::DISCO_ITEMS, &[]))),
         Err(failed) => Err(op_error(&failed)),
     };

@@ -65,7 +65,9 @@ pub(crate) fn outcome(cx: &mut Cx<'_>, search: &Search, outcome: Outcome) {
             | Answer::Profile(_)
             | Answer::Rooms(_)
             | Answer::RoomInfo(_)
-            | Answer::History(_),
+            | Answer::History(_)
+            | Answer::Form(_)
+            | Answer::Affiliated(_),
         ) => Err(error(
             DefinedCondition::InternalServerError,
             "The network has answered something else.",

@@ -147,7 +147,9 @@ pub(crate) fn outcome(cx: &mut Cx<'_>, rooms: &mut Rooms, id: &MessageId, outcom
             | Answer::Contacts(_)
             | Answer::Rooms(_)
             | Answer::RoomInfo(_)
-            | Answer::History(_),
+            | Answer::History(_)
+            | Answer::Form(_)
+            | Answer::Affiliated(_),
         ) => (None, None),
         Err(failed) => (Some(failed), None),
     };

@@ -7,6 +7,7 @@ mod people;
 mod place;
 mod room;
 mod rooms;
+mod settings;
 mod standing;
 mod talk;
 
@@ -24,6 +25,7 @@ use log::Log;
 use room::Room;
 
 pub use room::{COUNCIL, CROWD, LOBBY, VAULT, VAULT_PASSWORD};
+pub(crate) use settings::Decree;
 pub(crate) use standing::Measure;
 pub(crate) use talk::Draft;
 

@@ -43,6 +43,8 @@ pub(super) struct Room {
     pub(super) inside: Vec<Inside>,
     /// What people are to it for good; who is not named is nothing special.
     pub(super) affiliations: BTreeMap<ContactId, Affiliation>,
+    /// Why, where that was said.
+    pub(super) reasons: BTreeMap<ContactId, String>,
     pub(super) log: Log,
 }
 

@@ -6,6 +6,9 @@ use spectrum_backend_sdk::{Event, OpError, OpErrorKind, OpResult};
 use super::room::{MAX_AFFILIATIONS, Room};
 use super::{Network, not_inside};
 
+/// Bytes of a reason that is kept.
+const MAX_REASON: usize = 1_024;
+
 /// Something a moderator does to somebody in a room.
 pub(crate) struct Measure<'a> {
     pub(crate) room: &'a RoomId,
@@ -13,12 +16,12 @@ pub(crate) struct Measure<'a> {
     pub(crate) reason: Option<String>,
 }
 
-fn not_allowed(text: &str) -> OpError {
+pub(super) fn not_allowed(text: &str) -> OpError {
     OpError::new(OpErrorKind::NotAllowed, text)
 }
 
 /// How much somebody has to say in a room.
-fn rank(affiliation: Affiliation) -> u8 {
+pub(super) fn rank(affiliation: Affiliation) -> u8 {
     match affiliation {
         Affiliation::Owner => 3,
         Affiliation::Admin => 2,
@@ -64,6 +67,7 @@ impl Network {
             && room.affiliation(who) == Affiliation::Outcast
         {
             room.affiliations.remove(who);
+            room.reasons.remove(who);
         }
     }
 
@@ -82,14 +86,7 @@ impl Network {
                 if rank(room.affiliation(me)) < rank(Affiliation::Admin).max(rank(affiliation)) {
                     return Err(not_allowed("Only those who have as much to say may give it."));
                 }
-                if room.affiliations.len() >= MAX_AFFILIATIONS && !room.affiliations.contains_key(&who) {
-                    return Err(OpError::new(OpErrorKind::Full, "The room's list is full."));
-                }
-                if affiliation == Affiliation::None {
-                    room.affiliations.remove(&who);
-                } else {
-                    room.affiliations.insert(who.clone(), affiliation);
-                }
+                room.set_affiliation(&who, affiliation, measure.reason.clone())?;
                 if affiliation == Affiliation::Outcast {
                     state.take_out(measure.room, &who, Departure::Banned { by }, measure.reason);
                 } else {
@@ -103,7 +100,24 @@ impl Network {
 }
 
 impl Room {
-    fn set_role(&mut self, id: &RoomId, who: &ContactId, role: Role) {
+    pub(super) fn set_affiliation(&mut self, who: &ContactId, affiliation: Affiliation, reason: Option<String>) -> OpResult<()> {
+        if self.affiliations.len() >= MAX_AFFILIATIONS && !self.affiliations.contains_key(who) {
+            return Err(OpError::new(OpErrorKind::Full, "The room's list is full."));
+        }
+        self.reasons.remove(who);
+        if affiliation == Affiliation::None {
+            self.affiliations.remove(who);
+            return Ok(());
+        }
+        self.affiliations.insert(who.clone(), affiliation);
+        if let Some(mut reason) = reason {
+            reason.truncate(reason.floor_char_boundary(MAX_REASON));
+            self.reasons.insert(who.clone(), reason);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_role(&mut self, id: &RoomId, who: &ContactId, role: Role) {
         let Some(at) = self.inside.iter().position(|inside| inside.who == *who) else {
             return;
         };

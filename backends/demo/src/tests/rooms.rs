@@ -1,6 +1,7 @@
 //! Rooms: who is there, what may be done, who may do it.
 
-use spectrum_backend_sdk::model::{Affiliation, Departure, OccupantGone};
+use spectrum_backend_sdk::Answer;
+use spectrum_backend_sdk::model::{Affiliation, Departure, FormAnswers, OccupantGone, room_field};
 
 use super::*;
 
@@ -186,4 +187,80 @@ async fn doors_are_kept() {
         .await;
     you.say(council, "x").await.unwrap();
     assert_eq!(join(&mut you, LOBBY, ADA).await.unwrap_err().kind, OpErrorKind::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_is_set_up_by_its_owner_alone() {
+    let kit = small().await;
+    let mut you = enter(&kit, "you").await;
+    let mut friend = enter(&kit, "friend").await;
+    join(&mut you, "own", "me").await.unwrap();
+    join(&mut friend, "own", "friend").await.unwrap();
+    let refused = friend.request(Verb::RoomSettings("own".into())).await.unwrap_err();
+    assert_eq!(refused.kind, OpErrorKind::NotAllowed);
+    let configure = |name: &str, value: &str| Verb::ConfigureRoom {
+        room: "own".into(),
+        answers: FormAnswers::from([(name.to_owned(), value.into())]),
+    };
+    let refused = friend.request(configure(room_field::MODERATED, "1")).await.unwrap_err();
+    assert_eq!(refused.kind, OpErrorKind::NotAllowed);
+    you.request(configure(room_field::MODERATED, "1")).await.unwrap();
+    friend
+        .expect(|e| matches!(e, Event::Occupant(o) if o.nickname.as_str() == "friend" && o.role == Role::Visitor))
+        .await;
+    you.request(configure(room_field::PASSWORD, "secret")).await.unwrap();
+    let Ok(Answer::Form(form)) = you.request(Verb::RoomSettings("own".into())).await else {
+        panic!("no form")
+    };
+    let now = |name: &str| {
+        form.fields
+            .iter()
+            .find(|field| field.name == name)
+            .unwrap()
+            .default
+            .clone()
+            .unwrap()
+    };
+    assert_eq!(
+        (now(room_field::MODERATED), now(room_field::PASSWORD)),
+        ("true".to_owned(), "secret".to_owned())
+    );
+    let too_long = you
+        .request(configure(room_field::PASSWORD, &"x".repeat(300)))
+        .await
+        .unwrap_err();
+    assert_eq!(too_long.kind, OpErrorKind::TooLong);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_banned_need_not_be_there_and_has_a_reason() {
+    let kit = small().await;
+    let mut you = enter(&kit, "you").await;
+    let mut friend = enter(&kit, "friend").await;
+    join(&mut you, "own", "me").await.unwrap();
+    let set = |affiliation| Verb::SetAffiliation {
+        room: "own".into(),
+        who: "friend".into(),
+        affiliation,
+        reason: Some("noise".to_owned()),
+    };
+    let outcasts = || Verb::ListAffiliated {
+        room: "own".into(),
+        affiliation: Affiliation::Outcast,
+    };
+    you.request(set(Affiliation::Outcast)).await.unwrap();
+    assert_eq!(
+        join(&mut friend, "own", "friend").await.unwrap_err().kind,
+        OpErrorKind::Banned
+    );
+    let Ok(Answer::Affiliated(list)) = you.request(outcasts()).await else {
+        panic!("no list")
+    };
+    assert_eq!((list[0].who.as_str(), list[0].reason.as_deref()), ("friend", Some("noise")));
+    you.request(set(Affiliation::None)).await.unwrap();
+    assert_eq!(you.request(outcasts()).await, Ok(Answer::Affiliated(Vec::new())));
+    join(&mut friend, "own", "friend").await.unwrap();
+    assert_eq!(friend.request(outcasts()).await.unwrap_err().kind, OpErrorKind::NotAllowed);
+    let above = friend.request(set(Affiliation::Owner)).await.unwrap_err();
+    assert_eq!(above.kind, OpErrorKind::NotAllowed);
 }

@@ -8,6 +8,7 @@ mod messages;
 mod registration;
 mod requests;
 mod rooms;
+mod settings;
 mod standing;
 mod state;
 #[cfg(test)]
@@ -337,7 +338,12 @@ impl Engine {
             734 => self.watches.monitor_is_full(line.param(2), self.isupport.casemap, now.mono),
             332 => self.topic_is(line),
             333 => self.topic_set_by(line),
-            324 => self.modes_are(line),
+            324 => {
+                self.modes_are(line);
+                self.settings_are(line);
+            }
+            367 => self.banned(line),
+            368 => self.banned_end(line),
             352 => self.who_line(line),
             353 => self.names(line),
             366 => self.names_end(line),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use spectrum_backend_sdk::model::{Chat, ContactId, Profile, RoomId, RoomInfo, Secret, Sent, Standing};
+use spectrum_backend_sdk::model::{
+    Affiliated, Affiliation, Chat, ContactId, FormAnswers, Profile, RoomId, RoomInfo, Secret, Sent, Standing,
+};
 use spectrum_backend_sdk::{Answer, Certainty, OpError, OpErrorKind, Outcome, Retry, VERB_DEADLINE};
 
 use super::standing::kick_line;
@@ -53,6 +55,19 @@ pub(crate) enum Ask {
         standing: Standing,
         reason: Option<String>,
     },
+    /// Ask how a channel is set up.
+    Settings { channel: String },
+    /// Set a channel up.
+    Configure { channel: String, answers: FormAnswers },
+    /// Ask who is this to a channel.
+    Affiliated { channel: String, affiliation: Affiliation },
+    /// Ban somebody or a mask, or end that.
+    Affiliate {
+        channel: String,
+        who: String,
+        affiliation: Affiliation,
+        reason: Option<String>,
+    },
     /// List channels.
     List,
     /// Describe a channel.
@@ -99,6 +114,16 @@ pub(super) enum Op {
         key: Box<str>,
         nick: Box<str>,
     },
+    Settings {
+        key: Box<str>,
+    },
+    Configure {
+        key: Box<str>,
+    },
+    Bans {
+        key: Box<str>,
+        list: Vec<Affiliated>,
+    },
     List,
     Info {
         key: Box<str>,
@@ -129,7 +154,7 @@ impl Op {
             Self::Nick => "NICK",
             Self::Invite { .. } => "INVITE",
             Self::Kick { .. } => "KICK",
-            Self::Modes { .. } => "MODE",
+            Self::Modes { .. } | Self::Settings { .. } | Self::Configure { .. } | Self::Bans { .. } => "MODE",
             Self::List | Self::Info { .. } => "LIST",
             Self::Whois { .. } => "WHOIS",
             Self::Away => "AWAY",
@@ -160,6 +185,9 @@ impl Op {
             Self::Modes { key, nick } => {
                 numeric == 401 && names(nick)
                     || matches!(numeric, 403 | 441 | 442 | 467 | 472 | 477 | 478 | 482 | 484 | 485 | 499 | 696) && names(key)
+            }
+            Self::Settings { key } | Self::Configure { key } | Self::Bans { key, .. } => {
+                matches!(numeric, 403 | 442 | 467 | 472 | 475 | 477 | 478 | 482 | 485 | 499 | 525 | 696) && names(key)
             }
             Self::List | Self::Info { .. } => numeric == 416,
             Self::Whois { nick, .. } => matches!(numeric, 401 | 402 | 406) && names(nick),
@@ -246,6 +274,17 @@ impl Engine {
                 reason,
             } => {
                 return self.set_standing(no, &channel, &nick, standing, reason.as_deref());
+            }
+            Ask::Settings { channel } => return self.ask_settings(no, &channel),
+            Ask::Configure { channel, answers } => return self.configure(no, &channel, &answers),
+            Ask::Affiliated { channel, affiliation } => return self.ask_affiliated(no, &channel, affiliation),
+            Ask::Affiliate {
+                channel,
+                who,
+                affiliation,
+                reason,
+            } => {
+                return self.affiliate(no, &channel, &who, (affiliation, reason.as_deref()));
             }
             Ask::List => {
                 if let Some(rooms) = self.room_list.known(now) {
@@ -431,7 +470,14 @@ impl Engine {
                 self.channels.remove(&key);
                 Ok(Answer::Done)
             }
-            Op::Topic { .. } | Op::Invite { .. } | Op::Kick { .. } | Op::Modes { .. } | Op::Away => Ok(Answer::Done),
+            Op::Topic { .. } | Op::Invite { .. } | Op::Kick { .. } | Op::Modes { .. } | Op::Configure { .. } | Op::Away => {
+                Ok(Answer::Done)
+            }
+            Op::Settings { .. } => Err(OpError::new(
+                OpErrorKind::NotAllowed,
+                "The server does not say how the room is set up.",
+            )),
+            Op::Bans { list, .. } => Ok(Answer::Affiliated(list.clone())),
             // Ended by replies of their own, which may come much later.
             Op::Join { .. } | Op::List | Op::Info { .. } | Op::Whois { .. } => return,
         };
@@ -525,6 +571,9 @@ impl Engine {
             | Op::Invite { .. }
             | Op::Kick { .. }
             | Op::Modes { .. }
+            | Op::Settings { .. }
+            | Op::Configure { .. }
+            | Op::Bans { .. }
             | Op::Whois { .. }
             | Op::Away => {}
         }

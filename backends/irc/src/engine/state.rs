@@ -116,6 +116,8 @@ pub(crate) struct Channel {
     pub(crate) members: HashMap<Box<str>, Member>,
     pub(crate) topic: Topic,
     pub(crate) modes: ChannelModes,
+    /// How it was set up when that was asked last.
+    pub(crate) setup: super::settings::Setup,
     /// Whether the list of occupants is complete: events of it are reported only then.
     pub(crate) is_synced: bool,
     /// Whether the user asked to be here; the core hears nothing of a channel the server put us into.
@@ -130,6 +132,7 @@ impl Channel {
             members: HashMap::new(),
             topic: Topic::default(),
             modes: ChannelModes::default(),
+            setup: super::settings::Setup::default(),
             is_synced: false,
             is_wanted,
         }

@@ -3,5 +3,6 @@
 mod history;
 mod profile;
 mod rooms;
+mod settings;
 
 pub(crate) use rooms::standing;

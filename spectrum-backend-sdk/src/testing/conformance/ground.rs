@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use spectrum_core::backend::{Answer, BackendInfo, Event, OpErrorKind, Verb};
 use spectrum_core::model::{
-    Capability, Chat, ChatState, ContactDetails, ContactId, Edit, JoinRoom, Marker, MarkerKind, MessageId, Nickname, Origin,
-    OutgoingMessage, PageRequest, Presence, ProfileUpdate, Reactions, Reply, Retraction, Role, RoomId, Sent, Standing,
+    Affiliation, Capability, Chat, ChatState, ContactDetails, ContactId, Edit, JoinRoom, LegacyName, Marker, MarkerKind,
+    MessageId, Nickname, Origin, OutgoingMessage, PageRequest, Presence, ProfileUpdate, Reactions, Reply, Retraction, Role,
+    RoomId, Sent, Standing,
 };
 
 use super::{Finding, User};
@@ -289,6 +290,7 @@ impl Check<'_> {
             reason: None,
         };
         self.tries(Capability::RoomInvite, invite).await;
+        self.tries(Capability::RoomSettings, Verb::RoomSettings(room.clone())).await;
         let standing = Verb::SetStanding {
             room: room.clone(),
             nickname: occupant.clone(),
@@ -304,6 +306,21 @@ impl Check<'_> {
         self.tries(Capability::RoomModeration, kick).await;
         let is_gone = |event: &Event| matches!(event, Event::OccupantGone(gone) if gone.nickname == *occupant);
         self.follows(Capability::RoomModeration, is_gone).await;
+        // The stranger may be the occupant, who is not there any more.
+        for affiliation in [Affiliation::Outcast, Affiliation::None] {
+            let set = Verb::SetAffiliation {
+                room: room.clone(),
+                who: LegacyName::from(&ground.stranger),
+                affiliation,
+                reason: None,
+            };
+            self.tries(Capability::RoomAffiliations, set).await;
+        }
+        let outcasts = Verb::ListAffiliated {
+            room: room.clone(),
+            affiliation: Affiliation::Outcast,
+        };
+        self.tries(Capability::RoomAffiliations, outcasts).await;
         self.tries(Capability::Rooms, Verb::LeaveRoom(room.clone())).await;
     }
 }

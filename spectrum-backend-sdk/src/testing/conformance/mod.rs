@@ -6,8 +6,8 @@ use std::fmt;
 
 use spectrum_core::backend::{BackendInfo, OpErrorKind, Verb};
 use spectrum_core::model::{
-    Capability, Chat, ChatState, ContactDetails, Edit, JoinRoom, Marker, MarkerKind, MessageId, Origin, OutgoingMessage,
-    PageRequest, Presence, ProfileUpdate, Reactions, Retraction, Role, Standing,
+    Affiliation, Capability, Chat, ChatState, ContactDetails, Edit, JoinRoom, Marker, MarkerKind, MessageId, Origin,
+    OutgoingMessage, PageRequest, Presence, ProfileUpdate, Reactions, Retraction, Role, Standing,
 };
 
 use super::User;
@@ -104,6 +104,11 @@ fn verbs(capability: Capability) -> Vec<Verb> {
                 reason: None,
             },
         ],
+        Capability::RoomSettings => vec![Verb::RoomSettings(NOWHERE.into())],
+        Capability::RoomAffiliations => vec![Verb::ListAffiliated {
+            room: NOWHERE.into(),
+            affiliation: Affiliation::Outcast,
+        }],
         Capability::PrivateMessages => vec![Verb::SendMessage(OutgoingMessage {
             chat: Chat::Occupant {
                 room: NOWHERE.into(),

@@ -487,6 +487,10 @@ fn weight(verb: &Verb) -> usize {
         | Verb::Invite { .. }
         | Verb::Kick { .. }
         | Verb::SetStanding { .. }
+        | Verb::RoomSettings(_)
+        | Verb::ConfigureRoom { .. }
+        | Verb::ListAffiliated { .. }
+        | Verb::SetAffiliation { .. }
         | Verb::History(_) => 0,
     };
     large + 256

@@ -1,16 +1,16 @@
-//! Requests about rooms: what they are, who is what in them, and whether one is still inside (XEP-0045 6.4, 9, 10; XEP-0410).
+//! Requests about rooms: what goes where, changes of who is what (XEP-0045 8, 9), and whether one is still inside (XEP-0410).
 
 use std::collections::VecDeque;
 
 use jid::{NodePart, ResourcePart};
 use minidom::Element;
 use xmpp_parsers::iq::Iq;
-use xmpp_parsers::ns::{DATA_FORMS, DISCO_INFO, DISCO_ITEMS, MAM, PING};
+use xmpp_parsers::ns::{DISCO_INFO, DISCO_ITEMS, MAM, PING};
 use xmpp_parsers::stanza_error::{DefinedCondition, StanzaError};
 
 use super::moderation::MODERATE;
 use super::room::Room;
-use super::{RoomRequest, Rooms, info, mam, moderation, show};
+use super::{RoomRequest, Rooms, affiliations, info, mam, moderation, owner, show};
 use crate::backend::{Answer, Outcome, Verb};
 use crate::model::{Affiliation, Capability, Nickname, Role, Standing};
 use crate::session::Cx;
@@ -36,7 +36,9 @@ pub(super) fn request(cx: &mut Cx<'_>, verb: Verb, request: RoomRequest) {
         RoomRequest::Moderate(moderated) => moderated.refuse(cx, &failed),
         RoomRequest::Changes(changes) => answer(cx, &changes.iq, Err(failed)),
         RoomRequest::Answer(stanza) => answer(cx, &stanza, Err(failed)),
-        RoomRequest::Info(_, iq) => cx.refuse(&iq, op_error(&failed)),
+        RoomRequest::Settings(asked) => asked.refuse(cx, &failed),
+        RoomRequest::Affiliated(asked) => asked.refuse(cx, &failed),
+        RoomRequest::Info(_, iq) | RoomRequest::Configure(_, iq) => cx.refuse(&iq, op_error(&failed)),
         RoomRequest::Join(_) | RoomRequest::Leave | RoomRequest::Past(..) => {}
     }
 }
@@ -87,6 +89,10 @@ pub(super) fn iq(
         moderation::request(rooms, cx, resource, node, stanza, &payload);
         return None;
     }
+    if nick.is_none() && payload.is("query", MUC_OWNER) {
+        owner::request(rooms, cx, node, stanza, &payload, is_set);
+        return None;
+    }
     let room = rooms.rooms.get(node);
     let reply = if payload.is("ping", PING) {
         ping(room, resource, nick)
@@ -102,10 +108,11 @@ pub(super) fn iq(
                 }
                 Err(refused) => Err(refused),
             },
-            Some(room) => Ok(Some(list(room, cx, &payload))),
+            Some(room) => {
+                affiliations::request(room, cx, stanza, &payload);
+                return None;
+            }
         }
-    } else if payload.is("query", MUC_OWNER) && nick.is_none() {
-        owner(&payload, is_set)
     } else {
         return match stanza {
             Stanza::Iq(iq) => Some(iq),
@@ -135,19 +142,7 @@ fn ping(room: Option<&Room>, resource: Option<&ResourcePart>, nick: Option<&Reso
     }
 }
 
-/// An instant room is all there is: an empty submission is accepted, a configuration is not there.
-fn owner(payload: &Element, is_set: bool) -> Reply {
-    let nothing = |x: &Element| x.is("x", DATA_FORMS) && x.children().all(|field| field.attr("var") == Some("FORM_TYPE"));
-    if is_set && payload.children().all(nothing) {
-        return Ok(None);
-    }
-    Err(error(
-        DefinedCondition::FeatureNotImplemented,
-        "Rooms of this network are not configured from here.",
-    ))
-}
-
-fn role_named(name: &str) -> Option<Role> {
+pub(super) fn role_named(name: &str) -> Option<Role> {
     match name {
         "moderator" => Some(Role::Moderator),
         "participant" => Some(Role::Participant),
@@ -156,7 +151,7 @@ fn role_named(name: &str) -> Option<Role> {
     }
 }
 
-fn affiliation_named(name: &str) -> Option<Affiliation> {
+pub(super) fn affiliation_named(name: &str) -> Option<Affiliation> {
     match name {
         "owner" => Some(Affiliation::Owner),
         "admin" => Some(Affiliation::Admin),
@@ -214,12 +209,17 @@ fn change(room: &Room, cx: &Cx<'_>, item: &Element) -> Result<Verb, StanzaError>
             "Rooms of this network are not moderated from here.",
         ));
     }
-    let nickname = nickname_meant(room, cx, item)
-        .ok_or_else(|| error(DefinedCondition::ItemNotFound, "Nobody of that name is in the room."))?;
     let reason = item
         .get_child("reason", MUC_ADMIN)
         .map(Element::text)
         .filter(|r| !r.is_empty());
+    if let Some(affiliation) = item.attr("affiliation").and_then(affiliation_named)
+        && let Some(verb) = affiliations::absent(room, cx, item, affiliation, reason.as_ref())
+    {
+        return Ok(verb);
+    }
+    let nickname = nickname_meant(room, cx, item)
+        .ok_or_else(|| error(DefinedCondition::ItemNotFound, "Nobody of that name is in the room."))?;
     let id = room.id.clone();
     if let Some(role) = item.attr("role") {
         if role == "none" {
@@ -269,21 +269,4 @@ fn nickname_meant(room: &Room, cx: &Cx<'_>, item: &Element) -> Option<Nickname> 
         .map(|(nickname, _)| nickname.clone())
         .or_else(|| jid.resource().and_then(|r| room.nickname_of(r).cloned()))
         .or_else(|| Some(Nickname::from(name.as_str())))
-}
-
-/// Those of a role or an affiliation (XEP-0045 9.5): of who is there, which is all that networks say.
-fn list(room: &Room, cx: &mut Cx<'_>, payload: &Element) -> Element {
-    let item = payload.get_child("item", MUC_ADMIN);
-    let role = item.and_then(|i| i.attr("role")).and_then(role_named);
-    let affiliation = item.and_then(|i| i.attr("affiliation")).and_then(affiliation_named);
-    let mut query = element("query", MUC_ADMIN, &[]);
-    if role.is_none() && affiliation.is_none() {
-        return query;
-    }
-    for (nickname, present) in room.everybody() {
-        if role.is_none_or(|r| r == present.role) && affiliation.is_none_or(|a| a == present.affiliation) {
-            query.append_child(show::item(room, nickname, present, MUC_ADMIN, cx));
-        }
-    }
-    query
 }

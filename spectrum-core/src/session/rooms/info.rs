@@ -58,7 +58,9 @@ pub(super) fn outcome(rooms: &Rooms, cx: &mut Cx<'_>, node: &NodePart, iq: &Stan
                 | Answer::Profile(_)
                 | Answer::Contacts(_)
                 | Answer::Rooms(_)
-                | Answer::History(_),
+                | Answer::History(_)
+                | Answer::Form(_)
+                | Answer::Affiliated(_),
             ),
             None,
         ) => RoomInfo::default(),

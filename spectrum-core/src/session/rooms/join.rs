@@ -275,7 +275,9 @@ pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, outco
             | Answer::Contacts(_)
             | Answer::Rooms(_)
             | Answer::RoomInfo(_)
-            | Answer::History(_),
+            | Answer::History(_)
+            | Answer::Form(_)
+            | Answer::Affiliated(_),
         ) => OpError::new(OpErrorKind::Internal, "The network's backend gave a wrong answer."),
         Err(failed) => failed,
     };

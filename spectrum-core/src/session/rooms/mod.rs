@@ -5,6 +5,7 @@
 //! room has been joined again only the difference is shown.
 
 mod admin;
+mod affiliations;
 mod archive;
 mod event;
 mod ghost;
@@ -17,6 +18,7 @@ mod mam;
 mod moderation;
 mod occupant_id;
 mod own;
+mod owner;
 mod past;
 mod room;
 mod show;
@@ -64,6 +66,12 @@ pub(crate) enum RoomRequest {
     Past(NodePart, past::Page),
     /// What a room is, for this request.
     Info(NodePart, Box<Stanza>),
+    /// How a room is set up, for an owner.
+    Settings(Box<owner::Asked>),
+    /// A room that is being set up, for this request.
+    Configure(NodePart, Box<Stanza>),
+    /// Who is something to a room.
+    Affiliated(Box<affiliations::Asked>),
     /// One of several changes of who is what.
     Changes(Box<admin::Changes>),
     /// A stanza that wants an answer: an IQ gets a result, a message or presence an error only.
@@ -212,6 +220,9 @@ impl Rooms {
             RoomRequest::Moderate(moderated) => moderation::outcome(self, cx, *moderated, outcome),
             RoomRequest::Past(node, page) => past::outcome(self, cx, &node, page, outcome),
             RoomRequest::Info(node, iq) => info::outcome(self, cx, &node, &iq, outcome),
+            RoomRequest::Settings(asked) => owner::settings(cx, *asked, outcome),
+            RoomRequest::Configure(node, iq) => owner::configured(self, cx, &node, &iq, outcome),
+            RoomRequest::Affiliated(asked) => affiliations::outcome(self, cx, &asked, outcome),
             RoomRequest::Changes(changes) => admin::changed(cx, *changes, outcome),
             RoomRequest::Answer(stanza) => admin::answer(cx, &stanza, outcome),
         }

@@ -128,7 +128,9 @@ pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, page:
                 | Answer::Profile(_)
                 | Answer::Contacts(_)
                 | Answer::Rooms(_)
-                | Answer::RoomInfo(_),
+                | Answer::RoomInfo(_)
+                | Answer::Form(_)
+                | Answer::Affiliated(_),
             )
             | Err(_),
             page,

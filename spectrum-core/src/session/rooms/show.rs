@@ -17,6 +17,7 @@ use crate::xml::{element, set, text_element};
 /// Status codes of XEP-0045 15.6 that we use.
 pub(super) mod code {
     pub(crate) const NON_ANONYMOUS: &str = "100";
+    pub(crate) const CONFIGURED: &str = "104";
     pub(crate) const SELF: &str = "110";
     pub(crate) const NICKNAME_ASSIGNED: &str = "210";
     pub(crate) const BANNED: &str = "301";
@@ -46,7 +47,7 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-fn affiliation_name(affiliation: Affiliation) -> &'static str {
+pub(super) fn affiliation_name(affiliation: Affiliation) -> &'static str {
     match affiliation {
         Affiliation::Owner => "owner",
         Affiliation::Admin => "admin",

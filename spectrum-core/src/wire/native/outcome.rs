@@ -103,6 +103,10 @@ impl Wire for Outcome {
             Ok(Answer::Rooms(rooms)) => Message::Rooms(proto::Rooms { room: write_all(rooms) }),
             Ok(Answer::RoomInfo(info)) => Message::RoomInfo(info.write()),
             Ok(Answer::History(page)) => Message::History(page.write()),
+            Ok(Answer::Form(form)) => Message::Form(form.write()),
+            Ok(Answer::Affiliated(list)) => Message::Affiliated(proto::AffiliatedList {
+                affiliated: write_all(list),
+            }),
             Err(error) => Message::Error(error.write()),
         };
         proto::Outcome { result: Some(message) }
@@ -118,6 +122,8 @@ impl Wire for Outcome {
             Some(Message::Rooms(rooms)) => Answer::Rooms(read_all(rooms.room, reader)),
             Some(Message::RoomInfo(info)) => Answer::RoomInfo(Wire::read(info, reader)?),
             Some(Message::History(page)) => Answer::History(Wire::read(page, reader)?),
+            Some(Message::Form(form)) => Answer::Form(Wire::read(form, reader)?),
+            Some(Message::Affiliated(list)) => Answer::Affiliated(read_all(list.affiliated, reader)),
             Some(Message::Error(error)) => return Ok(Err(OpError::read(error, reader)?)),
             None => return Err(Violation::Malformed),
         }))

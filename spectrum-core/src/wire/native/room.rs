@@ -2,8 +2,8 @@
 
 use super::basic::{Number, Wire, optional, read_all, read_time, text, write_all};
 use crate::model::{
-    Affiliation, AvatarHash, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed, OwnRoom, OwnRooms,
-    Presence, Role, RoomClosed, RoomInfo, RoomSubject, RoomSummary, Secret, Timestamp,
+    Affiliated, Affiliation, AvatarHash, Departure, Invitation, JoinRoom, Joined, Occupant, OccupantGone, OccupantRenamed,
+    OwnRoom, OwnRooms, Presence, Role, RoomClosed, RoomInfo, RoomSubject, RoomSummary, Secret, Timestamp,
 };
 use crate::wire::counters::Violation;
 use crate::wire::proto;
@@ -243,6 +243,28 @@ impl Wire for OwnRoom {
             id: reader.id(message.id).ok_or(Violation::Missing)?,
             name: reader.text(message.name),
             nickname: reader.id(message.nickname),
+        })
+    }
+}
+
+impl Wire for Affiliated {
+    type Message = proto::Affiliated;
+
+    fn write(&self) -> proto::Affiliated {
+        proto::Affiliated {
+            who: text(&self.who),
+            affiliation: self.affiliation.number(),
+            nickname: optional(self.nickname.as_ref()),
+            reason: optional(self.reason.as_ref()),
+        }
+    }
+
+    fn read(message: proto::Affiliated, reader: &mut Reader<'_>) -> Result<Self, Violation> {
+        Ok(Self {
+            who: reader.id(message.who).ok_or(Violation::Missing)?,
+            affiliation: Affiliation::from_number(message.affiliation),
+            nickname: reader.id(message.nickname),
+            reason: reader.text(message.reason),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Verbs on the wire.
 
 use super::basic::{Number, Wire, optional, text};
+use super::settings::{read_secrets, write_secrets};
 use crate::backend::Verb;
 use crate::model::{Affiliation, Chat, ChatState, Role, Standing};
 use crate::wire::counters::Violation;
@@ -88,6 +89,28 @@ impl Wire for Verb {
                     affiliation,
                 })
             }
+            Self::RoomSettings(room) => Message::RoomSettings(id(room)),
+            Self::ConfigureRoom { room, answers } => Message::ConfigureRoom(proto::RoomAnswers {
+                room: text(room),
+                answer: write_secrets(answers),
+            }),
+            Self::ListAffiliated { room, affiliation } => Message::ListAffiliated(proto::RoomVerb {
+                room: text(room),
+                affiliation: affiliation.number(),
+                ..proto::RoomVerb::default()
+            }),
+            Self::SetAffiliation {
+                room,
+                who,
+                affiliation,
+                reason,
+            } => Message::SetAffiliation(proto::RoomVerb {
+                room: text(room),
+                contact: text(who),
+                text: optional(reason.as_ref()),
+                affiliation: affiliation.number(),
+                ..proto::RoomVerb::default()
+            }),
             Self::History(page) => Message::History(page.write()),
             Self::RawXml(xml) => Message::RawXml(id(xml)),
         };
@@ -154,6 +177,21 @@ impl Wire for Verb {
                     (None, affiliation @ Some(_)) => Standing::Affiliation(Affiliation::from_number(affiliation)),
                     (None, None) | (Some(_), Some(_)) => return Err(Violation::Missing),
                 },
+                reason: reader.text(verb.text),
+            },
+            Message::RoomSettings(room) => Self::RoomSettings(reader.cow(&room).as_ref().into()),
+            Message::ConfigureRoom(answers) => Self::ConfigureRoom {
+                room: reader.id(answers.room).ok_or(Violation::Missing)?,
+                answers: read_secrets(answers.answer, reader),
+            },
+            Message::ListAffiliated(verb) => Self::ListAffiliated {
+                room: reader.id(verb.room).ok_or(Violation::Missing)?,
+                affiliation: Affiliation::from_number(verb.affiliation),
+            },
+            Message::SetAffiliation(verb) => Self::SetAffiliation {
+                room: reader.id(verb.room).ok_or(Violation::Missing)?,
+                who: reader.id(verb.contact).ok_or(Violation::Missing)?,
+                affiliation: Affiliation::from_number(Some(verb.affiliation.ok_or(Violation::Missing)?)),
                 reason: reader.text(verb.text),
             },
             Message::History(page) => Self::History(Wire::read(page, reader)?),

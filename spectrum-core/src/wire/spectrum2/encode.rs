@@ -199,6 +199,10 @@ impl Spectrum2Codec {
             | Verb::Invite { .. }
             | Verb::Kick { .. }
             | Verb::SetStanding { .. }
+            | Verb::RoomSettings(_)
+            | Verb::ConfigureRoom { .. }
+            | Verb::ListAffiliated { .. }
+            | Verb::SetAffiliation { .. }
             | Verb::History(_) => return unsupported(),
         }
         Ok(Then::Request)

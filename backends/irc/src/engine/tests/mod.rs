@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod rooms;
+mod settings;
 mod talk;
 
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ mod archive;
 mod join;
 mod line;
 mod own;
+mod owner;
 mod standing;
 
 use std::time::Duration;

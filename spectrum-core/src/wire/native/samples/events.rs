@@ -47,6 +47,24 @@ pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
                 complete: true,
             })),
         ),
+        ("form", Ok(Answer::Form(form()))),
+        (
+            "affiliated",
+            Ok(Answer::Affiliated(vec![
+                Affiliated {
+                    who: "*!*@host".into(),
+                    affiliation: Affiliation::Outcast,
+                    nickname: None,
+                    reason: None,
+                },
+                Affiliated {
+                    who: "bob".into(),
+                    affiliation: Affiliation::Owner,
+                    nickname: Some("Bob".into()),
+                    reason: some("his"),
+                },
+            ])),
+        ),
         ("error", Err(error())),
         ("error_maybe", Err(OpError::maybe_sent("gone"))),
         ("error_never", Err(OpError::unsupported())),

@@ -100,7 +100,9 @@ pub(in crate::wire) fn from_backend() -> Vec<(String, FromBackend)> {
         room_prefixes: "#&".to_owned(),
         max_message_bytes: Some(400),
         jid_escaping: false,
-        ..BackendInfo::new("IRC", "irc").capabilities(Capability::ALL)
+        // All there were when the frame was written down.
+        capabilities: Capabilities::from_bits(0xdff3_ff7f),
+        ..BackendInfo::new("IRC", "irc")
     };
     let prompt = |what| FromBackend::Prompt {
         assignment: A,

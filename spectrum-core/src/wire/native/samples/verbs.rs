@@ -137,6 +137,30 @@ pub(super) fn verbs() -> Vec<(&'static str, Verb)> {
                 reason: None,
             },
         ),
+        ("room_settings", Verb::RoomSettings("#room".into())),
+        (
+            "configure_room",
+            Verb::ConfigureRoom {
+                room: "#room".into(),
+                answers: FormAnswers::from([("moderated".to_owned(), "true".into()), ("password".to_owned(), "".into())]),
+            },
+        ),
+        (
+            "list_affiliated",
+            Verb::ListAffiliated {
+                room: "#room".into(),
+                affiliation: Affiliation::Outcast,
+            },
+        ),
+        (
+            "affiliate",
+            Verb::SetAffiliation {
+                room: "#room".into(),
+                who: "*!*@host".into(),
+                affiliation: Affiliation::Outcast,
+                reason: some("quiet"),
+            },
+        ),
         (
             "history",
             Verb::History(PageRequest {
