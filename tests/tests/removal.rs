@@ -95,7 +95,7 @@ impl Scene {
 
     /// `spectrum-gateway unregister`, as an administrator runs it.
     async fn unregister(&self) -> Output {
-        let mut command = SystemAccount::own().command(&built("spectrum-gateway").unwrap());
+        let mut command = SystemAccount::own().command(built("spectrum-gateway").unwrap());
         command
             .args(["unregister", "--config"])
             .arg(self.instance.scratch().join("instance.toml"))

@@ -140,8 +140,8 @@ fn read(conference: &Element) -> Held {
         nickname: nick.as_deref().and_then(text),
         autojoin: matches!(conference.attr("autojoin"), Some("true" | "1")),
     };
-    let is_more = |child: &Element| !child.is("nick", NODE) && !(child.is("extensions", NODE) && child.nodes().next().is_none());
-    let has_more = conference.children().any(is_more);
+    let is_said = |child: &Element| child.is("nick", NODE) || (child.is("extensions", NODE) && child.nodes().next().is_none());
+    let has_more = !conference.children().all(is_said);
     Held { shape, has_more }
 }
 

@@ -177,7 +177,7 @@ mod tests {
         };
         let mut files = vec![bare("https://x.example/1")];
         add(&mut files, file.clone(), 2);
-        assert_eq!(files, [file.clone()]);
+        assert_eq!(files, std::slice::from_ref(&file));
         add(&mut files, bare("https://x.example/1"), 2);
         add(&mut files, bare("https://x.example/2"), 2);
         add(&mut files, bare("https://x.example/3"), 2);
