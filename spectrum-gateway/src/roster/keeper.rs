@@ -22,6 +22,7 @@ use xmpp_parsers::roster::Roster;
 
 use super::exchange;
 use super::plan::{Plan, Situation, Step};
+use super::turns::Turns;
 use super::{Kind, Wanted, ours, wanted};
 use crate::face;
 use crate::link::Outbox;
@@ -56,7 +57,7 @@ pub enum Clean {
 struct State {
     /// Boxed: the table keeps room for as many as there ever were at once.
     plans: HashMap<UserKey, Box<Plan>>,
-    dirty: BTreeSet<UserKey>,
+    dirty: Turns,
     due: BTreeSet<(Duration, UserKey)>,
     due_of: HashMap<UserKey, Duration>,
     grants: HashMap<String, Grants>,
@@ -324,7 +325,7 @@ impl RosterKeeper {
                 state.dirty.insert(user);
             }
             let mut steps = Vec::new();
-            for user in std::mem::take(&mut state.dirty) {
+            for user in state.dirty.next(now) {
                 let access = state
                     .grants
                     .get(domain_of(&user))
@@ -347,7 +348,8 @@ impl RosterKeeper {
                 state.forget_if_done(&user);
             }
         }
-        let next = state.up_since.and(state.due.first().map(|(at, _)| *at));
+        let due = state.due.first().map(|(at, _)| *at);
+        let next = state.up_since.and(state.dirty.due().into_iter().chain(due).min());
         (stanzas, std::mem::take(&mut state.loads), next)
     }
 

@@ -8,6 +8,7 @@
 mod exchange;
 mod keeper;
 mod plan;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
