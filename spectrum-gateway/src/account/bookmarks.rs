@@ -178,6 +178,10 @@ fn enter(at: &Situation<'_>, room: &BareJid, wanted: Shape, steps: &mut Vec<Step
                 steps.push(Step::Publish(room.clone(), wanted));
             }
         }
+        // It has been changed by us, and it could not be kept that it was.
+        (Some(Entry::Ours(_)), Some(held)) if is_as(held, &wanted) => {
+            steps.push(Step::Note(room.clone(), Some(Entry::Ours(wanted))));
+        }
         (Some(Entry::Ours(_)), Some(_) | None) => steps.push(Step::Note(room.clone(), Some(Entry::Theirs))),
     }
 }
@@ -279,6 +283,8 @@ mod tests {
     fn one_that_is_just_as_we_would_make_it_is_ours() {
         let note = vec![Step::Note(room("a"), Some(Entry::Ours(shape("A"))))];
         assert_eq!(steps(Some("A"), None, Some(there(shape("A")))), note);
+        // Also if what was kept is what it was before.
+        assert_eq!(steps(Some("A"), Some(Entry::Ours(shape("B"))), Some(there(shape("A")))), note);
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(crate) struct AccountKeeper {
 struct Book {
     wanted: Wanted,
     is_busy: bool,
+    /// Raised when the user is forgotten: what a task took before that is not wanted any more.
+    times_forgotten: u64,
     /// The session is over: what cannot be written now never will be.
     is_over: bool,
 }
@@ -96,6 +98,8 @@ enum Failed {
     Refused(#[from] Refused),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the user has been forgotten meanwhile")]
+    Forgotten,
 }
 
 impl Wanted {
@@ -200,16 +204,16 @@ impl AccountKeeper {
 
     /// The user leaves, or takes another account: the bookmarks that are ours go.
     pub(crate) fn clean(&self, user: &UserKey, known: BTreeMap<BareJid, Entry>) {
-        if known.is_empty() {
-            return;
-        }
         let mut books = self.books();
         let book = books.entry(user.clone()).or_default();
-        book.wanted = Wanted {
-            forgotten: known,
-            ..Wanted::default()
-        };
+        book.times_forgotten += 1;
+        let forgotten = std::mem::take(&mut book.wanted).forgotten;
+        book.wanted.forgotten = known;
+        book.wanted.forgotten.extend(forgotten);
         self.begin(user, book);
+        if book.wanted.is_empty() && !book.is_busy {
+            books.remove(user);
+        }
     }
 
     /// What waits is tried again: a domain grants something, or (`None`) the link is back.
@@ -245,8 +249,10 @@ impl AccountKeeper {
     async fn work(&self, user: &UserKey, jid: &BareJid) {
         loop {
             let Ok(turn) = self.turns.acquire().await else { return };
-            let Some(mut wanted) = self.next(user) else { return };
-            let written = self.write(user, jid, &mut wanted).await;
+            let Some((mut wanted, times_forgotten)) = self.next(user) else {
+                return;
+            };
+            let written = self.write(user, jid, &mut wanted, times_forgotten).await;
             drop(turn);
             let refused = matches!(written, Err(Failed::Refused(Refused::NotGranted)));
             match written {
@@ -259,8 +265,9 @@ impl AccountKeeper {
                 }
                 Err(Failed::Refused(refused)) => debug!(reason = %refused, "Nothing could be written into a user's account."),
                 Err(Failed::Store(failed)) => unkept(&failed),
+                Err(Failed::Forgotten) => {}
             }
-            return self.later(user, jid, wanted, refused);
+            return self.later(user, jid, (wanted, times_forgotten), refused);
         }
     }
 
@@ -298,7 +305,7 @@ impl AccountKeeper {
     }
 
     /// What is to be written next; with nothing left the user is not busy any more.
-    fn next(&self, user: &UserKey) -> Option<Wanted> {
+    fn next(&self, user: &UserKey) -> Option<(Wanted, u64)> {
         let mut books = self.books();
         let book = books.get_mut(user)?;
         let wanted = std::mem::take(&mut book.wanted);
@@ -306,28 +313,65 @@ impl AccountKeeper {
             books.remove(user);
             return None;
         }
-        Some(wanted)
+        Some((wanted, book.times_forgotten))
     }
 
-    /// Puts back what could not be written. What was `refused` for want of a grant that has come since is tried again.
-    fn later(&self, user: &UserKey, jid: &BareJid, wanted: Wanted, refused: bool) {
+    /// Puts back what could not be written. It is tried again if there is more by now, or if the grant has come for want of
+    /// which it was `refused`.
+    fn later(&self, user: &UserKey, jid: &BareJid, (mut wanted, times_forgotten): (Wanted, u64), refused: bool) {
         let mut books = self.books();
         let Some(book) = books.get_mut(user) else { return };
         book.is_busy = false;
-        if book.is_over && wanted.forgotten.is_empty() {
+        if book.times_forgotten != times_forgotten {
+            let forgotten = std::mem::take(&mut wanted.forgotten);
+            wanted = Wanted {
+                forgotten,
+                ..Wanted::default()
+            };
+        }
+        let is_more = !book.wanted.is_empty();
+        if book.is_over && wanted.forgotten.is_empty() && book.wanted.forgotten.is_empty() {
             books.remove(user);
-        } else {
-            book.wanted.put_back(wanted);
-            if refused && self.is_granted(jid) {
-                self.begin(user, book);
-            }
+            return;
+        }
+        book.wanted.put_back(wanted);
+        if is_more || (refused && self.is_granted(jid)) {
+            self.begin(user, book);
+        } else if book.wanted.is_empty() {
+            books.remove(user);
         }
     }
 
+    /// Whether the user has been forgotten since.
+    fn is_forgotten(&self, user: &UserKey, times_forgotten: u64) -> bool {
+        let books = self.books();
+        books.get(user).is_none_or(|book| book.times_forgotten != times_forgotten)
+    }
+
+    /// Keeps what has been done in an account; of a user who has been forgotten meanwhile it is to be undone.
+    async fn keep(
+        &self,
+        user: &UserKey,
+        times_forgotten: u64,
+        changes: BTreeMap<BareJid, Option<Entry>>,
+    ) -> Result<(), StoreError> {
+        if let Some(book) = self.books().get_mut(user)
+            && book.times_forgotten != times_forgotten
+        {
+            let entries = changes.into_iter().filter_map(|(room, entry)| Some((room, entry?)));
+            book.wanted.forgotten.extend(entries);
+            return Ok(());
+        }
+        let changes = changes
+            .into_iter()
+            .map(|(room, entry)| (room.to_string(), entry.map(|entry| entry.text())));
+        self.store.save_bookmarks(user, changes.collect()).await
+    }
+
     /// Writes all of it, and takes out what is written.
-    async fn write(&self, user: &UserKey, jid: &BareJid, wanted: &mut Wanted) -> Result<(), Failed> {
+    async fn write(&self, user: &UserKey, jid: &BareJid, wanted: &mut Wanted, times_forgotten: u64) -> Result<(), Failed> {
         if wanted.is_whole || !wanted.rooms.is_empty() || !wanted.forgotten.is_empty() {
-            self.write_bookmarks(user, jid, wanted).await?;
+            self.write_bookmarks(user, jid, wanted, times_forgotten).await?;
             wanted.is_whole = false;
             wanted.rooms.clear();
             wanted.forgotten.clear();
@@ -340,7 +384,7 @@ impl AccountKeeper {
         Ok(())
     }
 
-    async fn write_bookmarks(&self, user: &UserKey, jid: &BareJid, wanted: &Wanted) -> Result<(), Failed> {
+    async fn write_bookmarks(&self, user: &UserKey, jid: &BareJid, wanted: &Wanted, times_forgotten: u64) -> Result<(), Failed> {
         let mut known = bookmarks::read_entries(self.store.load_bookmarks(user).await?);
         known.extend(wanted.forgotten.iter().map(|(room, entry)| (room.clone(), entry.clone())));
         if known.is_empty() && wanted.rooms.values().all(Option::is_none) {
@@ -361,6 +405,10 @@ impl AccountKeeper {
         let mut changes = BTreeMap::new();
         let mut ended = Ok(());
         for step in bookmarks::plan(&situation) {
+            if self.is_forgotten(user, times_forgotten) {
+                ended = Err(Failed::Forgotten);
+                break;
+            }
             let (room, asked, entry) = match step {
                 Step::Publish(room, shape) => {
                     let payload = publish(bookmarks::NODE, &room, shape.item());
@@ -378,12 +426,12 @@ impl AccountKeeper {
                 ended = Err(refused.into());
                 break;
             }
-            changes.insert(room.to_string(), entry.map(|entry| entry.text()));
+            changes.insert(room, entry);
         }
         // What has been done is known even if the rest could not be.
         // Of a user who is gone nothing is kept.
         if !changes.is_empty() && (wanted.forgotten.is_empty() || !wanted.rooms.is_empty()) {
-            self.store.save_bookmarks(user, changes).await?;
+            self.keep(user, times_forgotten, changes).await?;
         }
         ended
     }

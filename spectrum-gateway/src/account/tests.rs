@@ -95,8 +95,13 @@ impl Scene {
 
     /// Answers until nothing more is asked, and gives what was: the first word inside each request.
     async fn serve(&mut self) -> Vec<String> {
+        self.serve_some(usize::MAX).await
+    }
+
+    /// The same for so many requests.
+    async fn serve_some(&mut self, most: usize) -> Vec<String> {
         let mut asked = Vec::new();
-        loop {
+        while asked.len() < most {
             let mut batch = Vec::new();
             let wait = timeout(Duration::from_secs(1), self.outbox.work(&mut batch, 1));
             if wait.await.is_err() {
@@ -129,6 +134,7 @@ impl Scene {
             let answer = Iq::try_from(xml.parse::<Element>().unwrap()).unwrap();
             assert!(self.deputy.answered(answer).is_none());
         }
+        asked
     }
 
     fn perform(&mut self, action: &Element) -> Result<String, ()> {
@@ -311,6 +317,47 @@ async fn who_leaves_keeps_no_bookmark_of_ours() {
     scene.serve().await;
     assert_eq!(scene.bookmarks(), ["b@irc.localhost"], "the one that the user changed stays");
     assert!(scene.store.load_bookmarks(&user()).await.unwrap().is_empty());
+    assert!(scene.accounts.books().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_written_when_the_user_is_forgotten_goes_again() {
+    let mut scene = Scene::new(Bookmarking::Autojoin);
+    scene.grant();
+    scene.says(Bookmarks::All(vec![bookmark("a"), bookmark("b"), bookmark("c")]));
+    assert_eq!(scene.serve_some(3).await, ["items", "create", "publish"]);
+    let known = scene.accounts.known(&user()).await.unwrap();
+    assert!(known.is_empty(), "nothing has been kept yet");
+    scene.store.remove_user(&user()).await.unwrap();
+    scene.accounts.clean(&user(), known);
+    scene.accounts.closed(&user());
+    scene.serve().await;
+    assert_eq!(scene.bookmarks(), [""; 0]);
+    assert!(scene.store.load_bookmarks(&user()).await.unwrap().is_empty());
+    assert!(scene.accounts.books().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_during_a_failed_write_is_made_up_for() {
+    let mut scene = Scene::new(Bookmarking::Autojoin);
+    scene.grant();
+    scene.says(Bookmarks::All(vec![bookmark("a")]));
+    scene.serve().await;
+    scene.says(Bookmarks::Added(bookmark("b")));
+    tokio::task::yield_now().await;
+    let known = scene.accounts.known(&user()).await.unwrap();
+    scene.store.remove_user(&user()).await.unwrap();
+    scene.accounts.clean(&user(), known);
+    scene.accounts.closed(&user());
+    // What was asked is lost with the link.
+    let mut lost = Vec::new();
+    scene.outbox.work(&mut lost, 8).await;
+    assert_eq!(lost.len(), 1);
+    scene.deputy.link_down();
+    tokio::task::yield_now().await;
+    scene.accounts.again(None);
+    scene.serve().await;
+    assert_eq!(scene.bookmarks(), [""; 0]);
     assert!(scene.accounts.books().is_empty());
 }
 

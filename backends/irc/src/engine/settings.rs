@@ -248,20 +248,19 @@ impl Engine {
     pub(super) fn banned(&mut self, line: &Line<'_>) {
         let key = self.fold(line.param(1));
         let mask = line.param(2);
-        for pending in &mut self.pending {
-            if let Op::Bans { key: k, list } = &mut pending.op
-                && *k == key
-                && list.len() < MAX_BANS
-                && !mask.is_empty()
-            {
-                let by = Some(line.param(3)).filter(|by| !by.is_empty());
-                list.push(Affiliated {
-                    who: LegacyName::from(mask),
-                    affiliation: Affiliation::Outcast,
-                    nickname: None,
-                    reason: by.map(|by| format!("Banned by {by}.")),
-                });
-            }
+        // Of several who ask the first is answered first, and the others get a list of their own.
+        let first = self.pending.iter_mut().find_map(|pending| match &mut pending.op {
+            Op::Bans { key: k, list } if *k == key => Some(list),
+            _ => None,
+        });
+        if let Some(list) = first.filter(|list| list.len() < MAX_BANS && !mask.is_empty()) {
+            let by = Some(line.param(3)).filter(|by| !by.is_empty());
+            list.push(Affiliated {
+                who: LegacyName::from(mask),
+                affiliation: Affiliation::Outcast,
+                nickname: None,
+                reason: by.map(|by| format!("Banned by {by}.")),
+            });
         }
     }
 
@@ -301,7 +300,8 @@ impl Engine {
                 return Err(OpError::new(OpErrorKind::NotFound, format!("{who} is not in this room.")));
             }
         };
-        let mask = if who.contains(['!', '@', '*', '$']) {
+        // Also what servers have of their own, such as `~account:name`, is a mask as it stands.
+        let mask = if who.starts_with('~') || who.contains(['!', '@', '*', '$', ':']) {
             who.to_owned()
         } else {
             format!("{who}!*@*")

@@ -17,6 +17,8 @@ use crate::xml::{MUC_ADMIN, element, set, text_element};
 
 /// People in one list.
 const MAX_LISTED: usize = 500;
+/// Bytes of a list, roughly: a stanza that is too long ends the stream of everybody.
+const MAX_LIST_BYTES: usize = 128 * 1024;
 /// Bytes of a reason.
 const MAX_REASON_BYTES: usize = 256;
 
@@ -100,7 +102,14 @@ fn tell(cx: &mut Cx<'_>, iq: &Stanza, answer: Result<Element, StanzaError>) {
 
 fn listed(cx: &mut Cx<'_>, list: &[Affiliated]) -> Element {
     let mut query = element("query", MUC_ADMIN, &[]);
+    let mut bytes = 0;
     for affiliated in list.iter().take(MAX_LISTED) {
+        let texts = affiliated.nickname.iter().map(|it| it.as_str().len());
+        let texts = texts.chain(affiliated.reason.iter().map(|it| it.len().min(MAX_REASON_BYTES)));
+        bytes += affiliated.who.as_str().len() + texts.sum::<usize>() + 64;
+        if bytes > MAX_LIST_BYTES {
+            break;
+        }
         let affiliation = show::affiliation_name(affiliated.affiliation);
         let jid = cx.address(&affiliated.who);
         let mut item = element("item", MUC_ADMIN, &[("affiliation", affiliation), ("jid", jid.as_str())]);
@@ -144,6 +153,10 @@ pub(super) fn absent(
     let jid = jid::Jid::new(item.attr("jid")?)
         .ok()
         .filter(|jid| jid.domain() == cx.config.transport.domain())?;
+    if jid.node() == Some(&*room.node) {
+        // An occupant of this room: the nickname is in the resource.
+        return None;
+    }
     let who: LegacyName = cx.names.name_of(&jid.node()?.to_owned());
     let is_there = room.everybody().any(|(_, present)| {
         let contact = present.contact.as_ref();

@@ -20,6 +20,10 @@ use crate::xml::{MUC_OWNER, element};
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
 /// Bytes of a text between the fields.
 const MAX_LABEL_BYTES: usize = 1_024;
+/// Choices of one field.
+const MAX_CHOICES: usize = 32;
+/// Bytes of one, and of its label.
+const MAX_CHOICE_BYTES: usize = 128;
 /// What settings of rooms have in common, and what XEP-0045 15.5.3 calls it.
 const NAMES: &[(&str, &str)] = &[
     (room_field::NAME, "muc#roomconfig_roomname"),
@@ -168,10 +172,23 @@ fn bounded(form: Form) -> Form {
             .take(MAX_FIELDS)
             .map(|field| Field {
                 label: shorten(&field.label, MAX_LABEL_BYTES).to_owned(),
+                kind: choices_bounded(field.kind),
                 ..field
             })
             .collect(),
     }
+}
+
+/// A value is sent back as it is, so one that is too long is left out.
+fn choices_bounded(kind: FieldKind) -> FieldKind {
+    let FieldKind::Choice(choices) = kind else { return kind };
+    let choices = choices.into_iter().filter(|(value, _)| value.len() <= MAX_CHOICE_BYTES);
+    let choices = choices.take(MAX_CHOICES);
+    FieldKind::Choice(
+        choices
+            .map(|(value, label)| (value, shorten(&label, MAX_CHOICE_BYTES).to_owned()))
+            .collect(),
+    )
 }
 
 /// What a field of the network's is called in XMPP.

@@ -50,15 +50,30 @@ fn rooms_of_the_users_are_published_under_the_addresses_they_have_here() {
 }
 
 #[test]
-fn a_list_of_rooms_is_bounded() {
+fn a_list_of_rooms_is_bounded_and_one_that_is_cut_is_not_taken_for_all() {
     let mut stage = Stage::new();
     let most = stage.config.limits.rooms;
     let all = (0..most + 5).map(|n| own(&format!("#r{n}"), "")).collect();
     stage.event(Event::OwnRooms(OwnRooms::All(all)));
-    let Some(Publication::Bookmarks(Bookmarks::All(list))) = published(&mut stage).pop() else {
-        panic!("no list")
+    let published = published(&mut stage);
+    assert_eq!(published.len(), most);
+    let is_one = |it: &Publication| matches!(it, Publication::Bookmarks(Bookmarks::Added(_)));
+    assert!(published.iter().all(is_one));
+}
+
+#[test]
+fn names_are_published_as_every_server_gives_them_back() {
+    let mut stage = Stage::new();
+    let odd = OwnRoom {
+        nickname: Some("".into()),
+        ..own("#r", " two\t\nwords\u{1} ")
     };
-    assert_eq!(list.len(), most);
+    stage.event(Event::OwnRooms(OwnRooms::Entered(odd)));
+    let plain = Bookmark {
+        nickname: None,
+        ..bookmark("#r@net.example", Some("two words"))
+    };
+    assert_eq!(published(&mut stage), [Publication::Bookmarks(Bookmarks::Added(plain))]);
 }
 
 #[test]
