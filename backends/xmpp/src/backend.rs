@@ -16,7 +16,7 @@ use crate::desk::Desk;
 use crate::link::{EVENTS, Link, ORDERS, emit};
 use crate::login::{Credentials, account};
 use crate::options::XmppOptions;
-use crate::session::XmppSession;
+use crate::session::{XmppSession, tell_own_rooms};
 use crate::state::Place;
 use crate::transport::Transport;
 
@@ -172,8 +172,11 @@ impl Backend for XmppBackend {
             places.keep(key, place);
         });
         // From here on a session that is dropped says goodbye.
-        let session = XmppSession::new(desk, link_task);
+        let session = XmppSession::new(Arc::clone(&desk), link_task);
         session.begin(&login.presence).await?;
+        drop(self.tasks.spawn("xmpp bookmarks", Span::current(), async move {
+            tell_own_rooms(&desk).await;
+        }));
         Ok(Box::new(session))
     }
 }

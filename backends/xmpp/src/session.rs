@@ -77,27 +77,11 @@ impl XmppSession {
             tracing::debug!(kind = ?error.kind, "The server makes no copies for other devices.");
         }
         self.show(presence).await.map_err(lost)?;
-        self.tell_own_rooms().await.map_err(lost)?;
         if has_archive {
             // What came before the server knew that the user is there is in the archive alone.
             self.catch_up_if_possible().await;
         }
         Ok(())
-    }
-
-    /// Says which rooms the account's clients are in. A server that does not say has said nothing of them.
-    async fn tell_own_rooms(&self) -> OpResult<()> {
-        let items = element("items", ns::PUBSUB, &[("node", ns::BOOKMARKS)]);
-        let answer = self.desk.ask(get(None, wrap("pubsub", ns::PUBSUB, items)), None).await;
-        let rooms = match answer {
-            Ok(answer) => crate::state::bookmarked(&answer),
-            Err(error) if error.kind == OpErrorKind::NotFound => Event::OwnRooms(OwnRooms::All(Vec::new())),
-            Err(error) => {
-                tracing::debug!(kind = ?error.kind, "The bookmarks could not be read.");
-                return Ok(());
-            }
-        };
-        self.desk.report(vec![Effect::Event(rooms)]).await
     }
 
     /// What cannot be caught up with is not worth a session.
@@ -248,6 +232,27 @@ fn roster_item(contact: &ContactDetails) -> OpResult<Element> {
 
 fn presence_to(jid: &jid::BareJid, kind: &str) -> Element {
     element("presence", ns::CLIENT, &[("to", jid.as_str()), ("type", kind)])
+}
+
+/// Says which rooms the account's clients are in, until the user logs out. Nobody's login waits for it: a server may take its
+/// time, and one that does not say has said nothing of them.
+pub(crate) async fn tell_own_rooms(desk: &Desk) {
+    let items = element("items", ns::PUBSUB, &[("node", ns::BOOKMARKS)]);
+    let asking = desk.ask(get(None, wrap("pubsub", ns::PUBSUB, items)), None);
+    let Some(answer) = desk.closing.run_until_cancelled(asking).await else {
+        return;
+    };
+    let rooms = match answer {
+        Ok(answer) => crate::state::bookmarked(&answer),
+        Err(error) if error.kind == OpErrorKind::NotFound => Event::OwnRooms(OwnRooms::All(Vec::new())),
+        Err(error) => {
+            tracing::debug!(kind = ?error.kind, "The bookmarks could not be read.");
+            return;
+        }
+    };
+    if desk.report(vec![Effect::Event(rooms)]).await.is_err() {
+        tracing::debug!("The session ended before its bookmarks were told.");
+    }
 }
 
 #[async_trait]
