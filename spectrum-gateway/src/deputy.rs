@@ -279,10 +279,8 @@ fn heard(inner: Element, id: &str, open: &Open) -> Result<Option<Element>, Refus
         return Err(Refused::Odd);
     }
     // An account may leave its own address out (RFC 6120 8.1.2.1).
-    let asked_self = open.asked.as_str() == open.user.as_str();
-    let is_theirs = inner
-        .attr("from")
-        .map_or(asked_self, |from| from == open.asked.as_str() as &str);
+    let asked: &str = open.asked.as_str();
+    let is_theirs = inner.attr("from").map_or(asked == open.user.as_str(), |from| from == asked);
     if !is_theirs {
         return Err(Refused::Odd);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jid::{BareJid, Jid, ResourcePart};
 use spectrum_core::admin::OutageNote;
 use spectrum_core::backend::{LoginError, LoginErrorKind};
-use spectrum_core::config::Config;
+use spectrum_core::config::{Allowed, Config};
 use spectrum_core::face::{Face, FaceTraits, Read, RosterChange, RosterChangeKind, To, UserIn, UserOut, UserView};
 use spectrum_core::model::{Availability, Presence as LegacyPresence, UserKey};
 use spectrum_core::stanza::{Stanza, error};
@@ -22,7 +22,7 @@ use crate::privilege;
 
 /// The face of a component.
 pub struct GatewayFace {
-    config: Arc<Config>,
+    allowed: Allowed,
     transport: Jid,
     naming: Naming,
     outage: Arc<OutageNote>,
@@ -30,10 +30,10 @@ pub struct GatewayFace {
 
 impl GatewayFace {
     /// For the instance of this configuration.
-    pub fn new(config: Arc<Config>, naming: Naming, outage: Arc<OutageNote>) -> Self {
+    pub fn new(config: &Config, naming: Naming, outage: Arc<OutageNote>) -> Self {
         let transport = config.jid.clone().into();
         Self {
-            config,
+            allowed: Allowed::of(config),
             transport,
             naming,
             outage,
@@ -76,11 +76,11 @@ impl Face for GatewayFace {
                 Some(_) => Self::reject(&stanza, DefinedCondition::ServiceUnavailable, ""),
             };
         }
-        if !self.config.allows_user(&from.to_bare()) {
-            return Self::reject(&stanza, DefinedCondition::Forbidden, "This transport is not open to you.");
-        }
         // In front of the resource stands the bare JID; to make one of its own takes longer than all the rest here.
         let key = UserKey::from(from.as_str().split('/').next().unwrap_or_default());
+        if !self.allowed.has(&key) {
+            return Self::reject(&stanza, DefinedCondition::Forbidden, "This transport is not open to you.");
+        }
         let resource = from.resource().map(ToOwned::to_owned);
         let to = match to.node() {
             Some(node) => To::Peer {

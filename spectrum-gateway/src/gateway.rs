@@ -116,7 +116,7 @@ impl Gateway {
             tasks: tasks.clone(),
         });
         let outage = Arc::new(OutageNote::open(config.identity.outage_file.as_deref()));
-        let face = Arc::new(GatewayFace::new(Arc::clone(&config), naming.clone(), Arc::clone(&outage)));
+        let face = Arc::new(GatewayFace::new(&config, naming.clone(), Arc::clone(&outage)));
         let seed = session_seed(&config, &*main, face.traits(), gateway_linger(&config));
         let outlet = Arc::new(GatewayOutlet::new(
             Arc::clone(&outbox),

@@ -208,5 +208,28 @@ pub enum Answer {
     Affiliated(Vec<Affiliated>),
 }
 
+/// Takes one kind of answer out; `None` if it is another one, which only a backend gives that does not keep its trait.
+macro_rules! taking {
+    ($($name:ident: $variant:ident($inner:ty)),* $(,)?) => {
+        impl Answer {
+            $(pub(crate) fn $name(self) -> Option<$inner> {
+                let Self::$variant(it) = self else { return None };
+                Some(it)
+            })*
+        }
+    };
+}
+
+taking! {
+    joined: Joined(Joined),
+    profile: Profile(Profile),
+    contacts: Contacts(Vec<ContactSummary>),
+    rooms: Rooms(Vec<RoomSummary>),
+    room_info: RoomInfo(RoomInfo),
+    history: History(HistoryPage),
+    form: Form(Form),
+    affiliated: Affiliated(Vec<Affiliated>),
+}
+
 /// How a verb ended.
 pub type Outcome = Result<Answer, OpError>;

@@ -5,6 +5,7 @@
 //! types and contradictions are all reported at once, each with file, line, key and remedy. `docs/configuration.md` is
 //! generated from the declarations in `sections.rs`.
 
+mod allowed;
 mod error;
 mod kinds;
 mod layers;
@@ -20,6 +21,7 @@ mod value;
 
 use jid::BareJid;
 
+pub use allowed::Allowed;
 pub use error::{ConfigError, Problem};
 pub use kinds::{Bookmarking, Journal, LogFormat, LogLevel, Mode, Node, Nodes, StayConnected, StorageUrl, Wire};
 pub use layers::{ENVIRONMENT_PREFIX, Origin};
@@ -89,18 +91,6 @@ impl Config {
         Loader::text("configuration", text).load().map(|loaded| loaded.config)
     }
 
-    /// Whether this user may register and use the transport (gateway mode).
-    #[must_use]
-    pub fn allows_user(&self, user: &BareJid) -> bool {
-        let allow = &self.registration.allow;
-        let domain = user.domain().as_str();
-        if !allow.is_empty() {
-            let is_it = |entry: &String| entry == "*" || entry == domain || entry == user.as_str();
-            return allow.iter().any(is_it);
-        }
-        self.is_parent(domain)
-    }
-
     /// Whether users of this domain may register and use the transport (gateway mode), all of them or some.
     #[must_use]
     pub fn allows_domain(&self, domain: &str) -> bool {
@@ -110,15 +100,12 @@ impl Config {
             let is_it = |entry: &String| entry == "*" || entry == domain || domain_of(entry);
             return allow.iter().any(is_it);
         }
-        self.is_parent(domain)
+        self.parent() == Some(domain)
     }
 
-    fn is_parent(&self, domain: &str) -> bool {
-        self.jid
-            .domain()
-            .as_str()
-            .split_once('.')
-            .is_some_and(|(_, parent)| parent == domain)
+    /// The domain that the transport's own is under.
+    fn parent(&self) -> Option<&str> {
+        self.jid.domain().as_str().split_once('.').map(|(_, parent)| parent)
     }
 
     /// The address of the storage with the password of `storage.password_file` in it; `None` without storage.

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
+use crate::model::UserKey;
 
 const GATEWAY: &str = "\
 mode = \"gateway\"
@@ -384,7 +385,6 @@ fn only_the_parent_domain_may_register_by_default() {
     let config = Config::from_toml(&format!("{GATEWAY}[registration]\nallow = [\"a.example\"]")).unwrap();
     assert!(config.allows_domain("a.example"));
     assert!(!config.allows_domain("example.org"));
-    let user = |jid: &str| BareJid::new(jid).unwrap();
     let text = format!("{GATEWAY}[registration]\nallow = [\"a.example\", \"romeo@b.example\"]");
     let config = Config::from_toml(&text).unwrap();
     for (jid, allowed) in [
@@ -393,7 +393,17 @@ fn only_the_parent_domain_may_register_by_default() {
         ("juliet@b.example", false),
         ("romeo@c.example", false),
     ] {
-        assert_eq!(config.allows_user(&user(jid)), allowed, "{jid}");
+        assert_eq!(Allowed::of(&config).has(&UserKey::from(jid)), allowed, "{jid}");
+    }
+    let everybody = Config::from_toml(&format!("{GATEWAY}[registration]\nallow = [\"*\"]")).unwrap();
+    let parent = Config::from_toml(GATEWAY).unwrap();
+    for (config, jid, allowed) in [
+        (&everybody, "romeo@anywhere.example", true),
+        (&parent, "romeo@example.org", true),
+        (&parent, "romeo@example.com", false),
+        (&parent, "org", false),
+    ] {
+        assert_eq!(Allowed::of(config).has(&UserKey::from(jid)), allowed, "{jid}");
     }
     assert!(config.allows_domain("b.example") && !config.allows_domain("c.example"));
     for entry in ["Romeo@b.example", "romeo@b.example/x", "@b.example"] {

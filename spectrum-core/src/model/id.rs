@@ -102,6 +102,14 @@ text_id! {
     UserKey
 }
 
+impl UserKey {
+    /// The domain of the user's server.
+    pub fn domain(&self) -> &str {
+        let text = self.as_str();
+        text.split_once('@').map_or(text, |(_, domain)| domain)
+    }
+}
+
 number_id! {
     /// One stay of one user on one backend. Every request and event carries it; events of an older one are dropped.
     AssignmentId(u64)

@@ -163,22 +163,12 @@ impl Queries {
     pub(crate) fn profile_outcome(&mut self, cx: &mut Cx<'_>, contacts: &mut Contacts, fetched: Fetched, outcome: Outcome) {
         let Fetched { of, iq, seen } = fetched;
         let iq = &*iq;
-        match outcome {
-            Ok(Answer::Profile(profile)) => {
+        match outcome.map(Answer::profile) {
+            Ok(Some(profile)) => {
                 reply(cx, iq, Ok(Some(card(&profile))));
                 self.seen(cx, contacts, of, profile, seen);
             }
-            Ok(
-                Answer::Done
-                | Answer::Sent(_)
-                | Answer::Joined(_)
-                | Answer::Contacts(_)
-                | Answer::Rooms(_)
-                | Answer::RoomInfo(_)
-                | Answer::History(_)
-                | Answer::Form(_)
-                | Answer::Affiliated(_),
-            ) => reply(cx, iq, Ok(Some(element("vCard", ns::VCARD, &[])))),
+            Ok(None) => reply(cx, iq, Ok(Some(element("vCard", ns::VCARD, &[])))),
             Err(failed) => reply(cx, iq, Err(op_error(&failed))),
         }
     }
@@ -211,19 +201,9 @@ impl Queries {
 
 /// The rooms of the network have come, or not.
 pub(crate) fn rooms_outcome(cx: &mut Cx<'_>, asked: &RoomsAsked, outcome: Outcome) {
-    let answer = match outcome {
-        Ok(Answer::Rooms(list)) => room_items(cx, &list, asked.page.as_ref()).map(Some),
-        Ok(
-            Answer::Done
-            | Answer::Sent(_)
-            | Answer::Joined(_)
-            | Answer::Profile(_)
-            | Answer::Contacts(_)
-            | Answer::RoomInfo(_)
-            | Answer::History(_)
-            | Answer::Form(_)
-            | Answer::Affiliated(_),
-        ) => Ok(Some(element("query", ns::DISCO_ITEMS, &[]))),
+    let answer = match outcome.map(Answer::rooms) {
+        Ok(Some(list)) => room_items(cx, &list, asked.page.as_ref()).map(Some),
+        Ok(None) => Ok(Some(element("query", ns::DISCO_ITEMS, &[]))),
         Err(failed) => Err(op_error(&failed)),
     };
     reply(cx, &asked.iq, answer);

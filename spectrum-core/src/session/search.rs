@@ -56,19 +56,9 @@ pub(crate) fn request(cx: &mut Cx<'_>, iq: Stanza, asked: &Element, get: bool) {
 
 /// The network has found somebody, or nobody.
 pub(crate) fn outcome(cx: &mut Cx<'_>, search: &Search, outcome: Outcome) {
-    let answer = match outcome {
-        Ok(Answer::Contacts(hits)) => Ok(Some(found(cx, &hits, search.by_form))),
-        Ok(
-            Answer::Done
-            | Answer::Sent(_)
-            | Answer::Joined(_)
-            | Answer::Profile(_)
-            | Answer::Rooms(_)
-            | Answer::RoomInfo(_)
-            | Answer::History(_)
-            | Answer::Form(_)
-            | Answer::Affiliated(_),
-        ) => Err(error(
+    let answer = match outcome.map(Answer::contacts) {
+        Ok(Some(hits)) => Ok(Some(found(cx, &hits, search.by_form))),
+        Ok(None) => Err(error(
             DefinedCondition::InternalServerError,
             "The network has answered something else.",
         )),

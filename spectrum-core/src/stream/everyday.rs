@@ -14,7 +14,7 @@ use xmpp_parsers::ns;
 
 use super::header::Content;
 use super::limits::Limits;
-use super::text::{Decode, decode};
+use super::text::{Decode, decode, is_blank};
 
 /// Elements inside of each other that are read here.
 const DEPTH: usize = 12;
@@ -80,13 +80,7 @@ impl<'a> Pass<'a> {
             return None;
         }
         // RFC 6121 section 5.2.2: a type nobody knows is `normal`.
-        message.type_ = match type_.as_deref() {
-            Some("chat") => MessageType::Chat,
-            Some("groupchat") => MessageType::Groupchat,
-            Some("error") => MessageType::Error,
-            Some("headline") => MessageType::Headline,
-            Some(_) | None => MessageType::Normal,
-        };
+        message.type_ = type_.and_then(|type_| type_.parse().ok()).unwrap_or_default();
         if end == End::Empty {
             return Some(message);
         }
@@ -299,8 +293,4 @@ fn checked(name: &[u8]) -> Option<&str> {
 
 fn is_in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

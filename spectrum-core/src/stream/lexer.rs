@@ -10,7 +10,7 @@ use rxml::strings::NcName;
 use xmpp_parsers::stream_error::DefinedCondition;
 
 use super::error::StreamError;
-use super::text::{Decode, MAX_REFERENCE_BYTES, decode, malformed, restricted};
+use super::text::{Decode, MAX_REFERENCE_BYTES, decode, is_blank, malformed, restricted};
 
 /// Bytes that the names of open elements may take, of which a skipped stanza may have very many.
 const MAX_OPEN_BYTES: usize = 16 * 1024 * 1024;
@@ -437,10 +437,6 @@ fn is_continuation(byte: u8) -> bool {
 
 fn utf8(bytes: &[u8]) -> Result<&str, StreamError> {
     std::str::from_utf8(bytes).map_err(|_| malformed("not UTF-8"))
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 fn is_blank_char(c: char) -> bool {

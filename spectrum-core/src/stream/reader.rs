@@ -27,6 +27,7 @@ use super::kind::StanzaKind;
 use super::lexer::{Keep, Lexer, Token};
 use super::limits::Limits;
 use super::namespaces::Namespaces;
+use super::text::is_blank;
 use crate::stanza::Stanza;
 
 /// Elements beside stanzas that may stand at the top of a stream, by namespace.
@@ -155,7 +156,7 @@ impl Reader {
                 return None;
             }
             if self.between {
-                let blank = input.iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')).count();
+                let blank = input.iter().take_while(|byte| is_blank(**byte)).count();
                 *input = &input[blank..];
                 if input.is_empty() {
                     return None;

@@ -10,6 +10,10 @@ use super::error::StreamError;
 /// The longest reference: `&#x10FFFF;`, and leading zeros that nobody writes.
 pub(super) const MAX_REFERENCE_BYTES: usize = 16;
 
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
 pub(super) fn malformed(text: &'static str) -> StreamError {
     StreamError::new(DefinedCondition::NotWellFormed, text)
 }

@@ -9,6 +9,7 @@
 mod bookmarks;
 mod displayed;
 mod invitation;
+mod pubsub;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ use spectrum_core::model::UserKey;
 use spectrum_core::session::{Bookmark, Bookmarks, Publication};
 use spectrum_core::store::{Store, StoreError};
 use spectrum_core::tasks::Tasks;
-use spectrum_core::xml::{element, text_element};
+use spectrum_core::xml::element;
 use tokio::sync::Semaphore;
 use tracing::{debug, info_span, warn};
 use xmpp_parsers::ns;
@@ -220,8 +221,7 @@ impl AccountKeeper {
     pub(crate) fn again(&self, domain: Option<&str>) {
         let mut books = self.books();
         for (user, book) in books.iter_mut() {
-            let is_of = |domain: &str| user.as_str().rsplit_once('@').is_some_and(|(_, of)| of == domain);
-            if domain.is_none_or(is_of) {
+            if domain.is_none_or(|domain| user.domain() == domain) {
                 self.begin(user, book);
             }
         }
@@ -368,20 +368,28 @@ impl AccountKeeper {
         self.store.save_bookmarks(user, changes.collect()).await
     }
 
-    /// Writes all of it, and takes out what is written.
+    /// Writes all of it, and takes out what is written. What is refused for itself alone holds up nothing else.
     async fn write(&self, user: &UserKey, jid: &BareJid, wanted: &mut Wanted, times_forgotten: u64) -> Result<(), Failed> {
+        let mut ended = Ok(());
         if wanted.is_whole || !wanted.rooms.is_empty() || !wanted.forgotten.is_empty() {
-            self.write_bookmarks(user, jid, wanted, times_forgotten).await?;
-            wanted.is_whole = false;
-            wanted.rooms.clear();
-            wanted.forgotten.clear();
+            ended = self.write_bookmarks(user, jid, wanted, times_forgotten).await;
+            if ended.is_ok() {
+                wanted.is_whole = false;
+                wanted.rooms.clear();
+                wanted.forgotten.clear();
+            }
         }
-        while let Some((chat, position)) = wanted.read.first_key_value() {
-            let payload = publish(displayed::NODE, chat, displayed::item(position));
-            self.set(jid, payload).await?;
-            wanted.read.pop_first();
+        for (chat, position) in std::mem::take(&mut wanted.read) {
+            if matches!(ended, Ok(()) | Err(Failed::Refused(Refused::Error(_)))) {
+                let payload = pubsub::publish(displayed::NODE, &chat, displayed::item(&position));
+                match self.set(jid, payload).await {
+                    Ok(()) => continue,
+                    Err(refused) => ended = Err(refused.into()),
+                }
+            }
+            wanted.read.insert(chat, position);
         }
-        Ok(())
+        ended
     }
 
     async fn write_bookmarks(&self, user: &UserKey, jid: &BareJid, wanted: &Wanted, times_forgotten: u64) -> Result<(), Failed> {
@@ -411,11 +419,11 @@ impl AccountKeeper {
             }
             let (room, asked, entry) = match step {
                 Step::Publish(room, shape) => {
-                    let payload = publish(bookmarks::NODE, &room, shape.item());
+                    let payload = pubsub::publish(bookmarks::NODE, &room, shape.item());
                     (room, Some(payload), Some(Entry::Ours(shape)))
                 }
                 Step::Retract(room) => {
-                    let payload = retract(bookmarks::NODE, &room);
+                    let payload = pubsub::retract(bookmarks::NODE, &room);
                     (room, Some(payload), None)
                 }
                 Step::Note(room, entry) => (room, None, entry),
@@ -423,7 +431,11 @@ impl AccountKeeper {
             if let Some(payload) = asked
                 && let Err(refused) = self.set(jid, payload).await
             {
+                let is_of_it_alone = matches!(refused, Refused::Error(_));
                 ended = Err(refused.into());
+                if is_of_it_alone {
+                    continue;
+                }
                 break;
             }
             changes.insert(room, entry);
@@ -442,7 +454,7 @@ impl AccountKeeper {
         let get = Request {
             to: jid.clone().into(),
             kind: Kind::Get,
-            payload: wrap("pubsub", items),
+            payload: pubsub::wrap("pubsub", items),
         };
         match self.deputy.ask(jid, get).await {
             Ok(answer) => Ok(answer
@@ -452,8 +464,8 @@ impl AccountKeeper {
             // can be made was not there, so nothing can be overwritten.
             Err(refused @ Refused::Error(_)) => {
                 let create = element("create", ns::PUBSUB, &[("node", bookmarks::NODE)]);
-                let mut pubsub = wrap("pubsub", create);
-                pubsub.append_child(wrap("configure", options(ns::PUBSUB_CONFIGURE)));
+                let mut pubsub = pubsub::wrap("pubsub", create);
+                pubsub.append_child(pubsub::wrap("configure", pubsub::options(ns::PUBSUB_CONFIGURE)));
                 match self.set(jid, pubsub).await {
                     Ok(()) => Ok(BTreeMap::new()),
                     Err(_) => Err(refused),
@@ -478,50 +490,4 @@ fn unkept(failed: &StoreError) {
         error = failed as &dyn std::error::Error,
         "Could not keep what is known of bookmarks."
     );
-}
-
-fn wrap(name: &str, child: Element) -> Element {
-    Element::builder(name, ns::PUBSUB).append(child).build()
-}
-
-/// Publishes one item (XEP-0060 7.1), into a node that nobody else may read.
-fn publish(node: &str, id: &BareJid, item: Element) -> Element {
-    let mut holder = element("item", ns::PUBSUB, &[("id", id.as_str())]);
-    holder.append_child(item);
-    let mut publish = element("publish", ns::PUBSUB, &[("node", node)]);
-    publish.append_child(holder);
-    let mut pubsub = wrap("pubsub", publish);
-    pubsub.append_child(wrap("publish-options", options(PUBLISH_OPTIONS)));
-    pubsub
-}
-
-/// Takes one item back (XEP-0060 7.2); clients are told.
-fn retract(node: &str, id: &BareJid) -> Element {
-    let mut retract = element("retract", ns::PUBSUB, &[("node", node), ("notify", "true")]);
-    retract.append_child(element("item", ns::PUBSUB, &[("id", id.as_str())]));
-    wrap("pubsub", retract)
-}
-
-const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
-
-/// How a node of one item for each chat has to be: private, and kept (XEP-0223).
-fn options(form: &str) -> Element {
-    let field = |name: &str, value: &str| {
-        let mut field = element("field", ns::DATA_FORMS, &[("var", name)]);
-        field.append_child(text_element("value", ns::DATA_FORMS, value));
-        field
-    };
-    let mut form_type = field("FORM_TYPE", form);
-    spectrum_core::xml::set(&mut form_type, "type", "hidden");
-    let mut x = element("x", ns::DATA_FORMS, &[("type", "submit")]);
-    x.append_child(form_type);
-    for (name, value) in [
-        ("pubsub#persist_items", "true"),
-        ("pubsub#max_items", "max"),
-        ("pubsub#send_last_published_item", "never"),
-        ("pubsub#access_model", "whitelist"),
-    ] {
-        x.append_child(field(name, value));
-    }
-    x
 }

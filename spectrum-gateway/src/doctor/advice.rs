@@ -194,11 +194,15 @@ fn ejabberd(found: &Found, lacking: &[Lacking]) -> Advice {
     let archiving = archiving(lacking);
     if !(granting.is_empty() && requesting.is_empty() && uploading.is_empty() && archiving.is_empty()) {
         text.push_str("modules:\n");
-        if !granting.is_empty() {
-            text.push_str("  mod_privilege:\n    roster:\n      both: transport\n    message:\n      outgoing: transport\n");
+        if !(granting.is_empty() && requesting.is_empty()) {
+            text.push_str("  mod_privilege:\n");
         }
+        if !granting.is_empty() {
+            text.push_str("    roster:\n      both: transport\n    message:\n      outgoing: transport\n");
+        }
+        // Only where the server speaks the version that has them: an option it does not know, and it does not start.
         if !requesting.is_empty() {
-            text.push_str("  mod_privilege:\n    iq:\n      http://jabber.org/protocol/pubsub:\n        both: transport\n");
+            text.push_str("    iq:\n      http://jabber.org/protocol/pubsub:\n        both: transport\n");
         }
         if !archiving.is_empty() {
             text.push_str("  mod_mam:\n    default: always\n");

@@ -39,8 +39,8 @@ fn face_for(allow: &str) -> GatewayFace {
     .unwrap();
     let config = Arc::new(config);
     GatewayFace::new(
-        Arc::clone(&config),
-        Naming::new(config, Arc::new(Nowhere)),
+        &config,
+        Naming::new(Arc::clone(&config), Arc::new(Nowhere)),
         Arc::new(OutageNote::open(None)),
     )
 }

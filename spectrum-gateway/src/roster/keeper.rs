@@ -172,7 +172,7 @@ impl RosterKeeper {
             state.grants.insert(domain.to_owned(), grants);
             state.grant_saves.push(domain.to_owned());
             let State { plans, dirty, .. } = state;
-            for (user, plan) in plans.iter_mut().filter(|(user, _)| domain_of(user) == domain) {
+            for (user, plan) in plans.iter_mut().filter(|(user, _)| user.domain() == domain) {
                 plan.grants_changed();
                 dirty.insert(user.clone());
             }
@@ -186,7 +186,7 @@ impl RosterKeeper {
 
     /// What the domain of this user has granted.
     pub fn grants(&self, user: &UserKey) -> Grants {
-        self.state().grants.get(domain_of(user)).cloned().unwrap_or_default()
+        self.state().grants.get(user.domain()).cloned().unwrap_or_default()
     }
 
     /// Something was seen of the user's roster: a contact is in it, or is not wanted any more. Such a contact is not
@@ -328,7 +328,7 @@ impl RosterKeeper {
             for user in state.dirty.next(now) {
                 let access = state
                     .grants
-                    .get(domain_of(&user))
+                    .get(user.domain())
                     .map(|grants| grants.roster)
                     .unwrap_or_default();
                 let Some(plan) = state.plans.get_mut(&user) else { continue };
@@ -511,11 +511,6 @@ impl State {
             self.set_due(user, None);
         }
     }
-}
-
-fn domain_of(user: &UserKey) -> &str {
-    let text = user.as_str();
-    text.split_once('@').map_or(text, |(_, domain)| domain)
 }
 
 /// The bare JID of a contact of ours.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use spectrum_backend_sdk::model::{RoomInfo, RoomSummary};
 use spectrum_backend_sdk::{Answer, OpError, OpErrorKind};
 
-use super::requests::{Op, PATIENCE, busy};
+use super::ask::Op;
+use super::requests::{PATIENCE, busy};
 use super::{Engine, Now};
 use crate::line::{Draft, Line};
 use crate::outbox::Confirm;

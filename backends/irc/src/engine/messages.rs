@@ -3,7 +3,7 @@
 use spectrum_backend_sdk::model::{Chat, IncomingMessage, MessageId, MessageKind, Nickname, Origin, Sent, Timestamp};
 use spectrum_backend_sdk::{Answer, Event};
 
-use super::requests::Op;
+use super::ask::Op;
 use super::{Engine, MAX_SIDE_TALKS, Now};
 use crate::caps::Caps;
 use crate::line::{Draft, Line, Source};

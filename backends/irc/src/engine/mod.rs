@@ -3,6 +3,7 @@
 //! The engine owns everything that is known of the connection: registration, channels, watched contacts, requests under
 //! way, lines not yet written. Its owner is the task in [`crate::connection`], which feeds it and writes what it says.
 
+mod ask;
 mod lookups;
 mod messages;
 mod registration;
@@ -28,10 +29,10 @@ use crate::names::Scope;
 use crate::outbox::{Bucket, Outbox, RequestNo};
 use crate::text;
 
+pub(crate) use ask::Ask;
+use ask::Pending;
 pub(crate) use registration::Identity;
 use registration::{Registration, Step};
-pub(crate) use requests::Ask;
-use requests::Pending;
 use state::Channel;
 use watch::Watches;
 

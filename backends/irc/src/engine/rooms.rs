@@ -5,7 +5,7 @@ use spectrum_backend_sdk::model::{
 };
 use spectrum_backend_sdk::{Answer, Event, LoginError, OpError, OpErrorKind};
 
-use super::requests::Op;
+use super::ask::Op;
 use super::state::{Channel, ChannelModes, MAX_CHANNELS, MAX_MEMBERS, Member};
 use super::{Engine, Now};
 use crate::caps::Caps;

@@ -1,10 +1,10 @@
 //! How a channel is set up: its modes as the fields of a form, and its list of bans. The state is the engine's.
 
-use spectrum_backend_sdk::model::{Affiliated, Affiliation, Field, FieldKind, Form, FormAnswers, LegacyName, room_field};
+use spectrum_backend_sdk::model::{Affiliated, Affiliation, Field, FieldKind, Form, FormAnswers, LegacyName, Secret, room_field};
 use spectrum_backend_sdk::{Answer, OpError, OpErrorKind};
 
 use super::Engine;
-use super::requests::Op;
+use super::ask::Op;
 use crate::isupport::{Isupport, ModeKind};
 use crate::line::{BadParam, Draft, Line};
 use crate::outbox::{Confirm, RequestNo};
@@ -29,7 +29,7 @@ const FLAGS: &[(&str, char, bool, &str)] = &[
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Setup {
     flags: String,
-    key: Option<String>,
+    key: Option<Secret>,
     limit: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Setup {
             match (isupport.mode_kind(mode), mode) {
                 (_, '+' | '-') => {}
                 (ModeKind::Flag, _) => setup.flags.push(mode),
-                (_, 'k') => setup.key = args.next().map(|key| (*key).to_owned()),
+                (_, 'k') => setup.key = args.next().map(|key| Secret::from(*key)),
                 (_, 'l') => setup.limit = args.next().map(|limit| (*limit).to_owned()),
                 (ModeKind::List | ModeKind::Setting | ModeKind::SettingWhenSet | ModeKind::Prefix, _) => {
                     args.next();
@@ -73,7 +73,7 @@ impl Setup {
             })
             .collect();
         if isupport.has_mode('k') {
-            let key = self.key.as_deref().unwrap_or_default();
+            let key = self.key.as_ref().map_or("", Secret::expose);
             fields.push(field(
                 room_field::PASSWORD,
                 "Password, if one is needed (+k)",
@@ -122,7 +122,7 @@ impl Setup {
             }
             // Some servers keep a key that is there already.
             if self.key.is_some() || key.is_empty() {
-                changes.push(Change::with('-', 'k', self.key.as_deref().unwrap_or("*")));
+                changes.push(Change::with('-', 'k', self.key.as_ref().map_or("*", Secret::expose)));
             }
             if !key.is_empty() {
                 changes.push(Change::with('+', 'k', key));

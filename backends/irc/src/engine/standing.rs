@@ -4,7 +4,7 @@ use spectrum_backend_sdk::model::{Affiliation, Role, Standing};
 use spectrum_backend_sdk::{Answer, OpError, OpErrorKind};
 
 use super::Engine;
-use super::requests::Op;
+use super::ask::Op;
 use crate::line::{BadParam, Draft};
 use crate::outbox::{Confirm, RequestNo};
 use crate::text;

@@ -1,5 +1,7 @@
 //! Files by their addresses: as XEP-0066 has them, which every client reads, and as XEP-0447, which says what they are. Pure.
 
+use std::borrow::Cow;
+
 use minidom::Element;
 use xmpp_parsers::message::{Lang, Message};
 use xmpp_parsers::ns;
@@ -99,32 +101,13 @@ fn name(url: &str) -> Option<String> {
         .1
         .rsplit_once('/')
         .unwrap_or(("", path.split_once('/')?.1));
-    let name = plain(last);
+    // As it is where that is no text.
+    let name = percent_encoding::percent_decode_str(last)
+        .decode_utf8()
+        .unwrap_or(Cow::Borrowed(last));
     let fits =
         !name.is_empty() && name.len() <= MAX_WORD_BYTES && !name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\'));
-    fits.then_some(name)
-}
-
-/// Without percent signs (RFC 3986 2.1); as it is where that is no text.
-fn plain(part: &str) -> String {
-    let bytes = part.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let code = bytes.get(at + 1..at + 3).and_then(|code| std::str::from_utf8(code).ok());
-        let code = code.filter(|code| byte == b'%' && !code.starts_with('+'));
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(code) => {
-                plain.push(code);
-                at += 3;
-            }
-            None => {
-                plain.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(plain).unwrap_or_else(|_| part.to_owned())
+    fits.then(|| name.into_owned())
 }
 
 #[cfg(test)]

@@ -64,24 +64,14 @@ pub(super) fn request(room: &Room, cx: &mut Cx<'_>, iq: Stanza, payload: &Elemen
 
 /// The network has said who is in the list, or not.
 pub(super) fn outcome(rooms: &Rooms, cx: &mut Cx<'_>, asked: &Asked, outcome: Outcome) {
-    let answer = match outcome {
-        Ok(Answer::Affiliated(list)) => Ok(listed(cx, &list)),
+    let answer = match outcome.map(Answer::affiliated) {
+        Ok(Some(list)) => Ok(listed(cx, &list)),
         Err(failed) if failed.kind == OpErrorKind::Unsupported => match rooms.rooms.get(&asked.node) {
             Some(room) => Ok(present(room, cx, None, Some(asked.affiliation))),
             None => Err(error(DefinedCondition::NotAcceptable, "You are not in the room.")),
         },
         Err(failed) => Err(op_error(&failed)),
-        Ok(
-            Answer::Done
-            | Answer::Sent(_)
-            | Answer::Joined(_)
-            | Answer::Profile(_)
-            | Answer::Contacts(_)
-            | Answer::Rooms(_)
-            | Answer::RoomInfo(_)
-            | Answer::History(_)
-            | Answer::Form(_),
-        ) => Err(error(
+        Ok(None) => Err(error(
             DefinedCondition::InternalServerError,
             "The network has answered something else.",
         )),

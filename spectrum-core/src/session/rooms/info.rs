@@ -40,30 +40,17 @@ pub(super) fn request(rooms: &Rooms, cx: &mut Cx<'_>, node: &NodePart, iq: Stanz
 pub(super) fn outcome(rooms: &Rooms, cx: &mut Cx<'_>, node: &NodePart, iq: &Stanza, outcome: Outcome) {
     let room = rooms.rooms.get(node);
     let known = room.map(of_room);
-    let info = match (outcome, known) {
-        (Ok(Answer::RoomInfo(said)), Some(known)) => RoomInfo {
+    let info = match (outcome.map(Answer::room_info), known) {
+        (Ok(Some(said)), Some(known)) => RoomInfo {
             occupants: known.occupants,
             subject: known.subject.or(said.subject),
             password_protected: said.password_protected || known.password_protected,
             ..said
         },
-        (Ok(Answer::RoomInfo(said)), None) => said,
+        (Ok(Some(said)), None) => said,
         (_, Some(known)) => known,
         (Err(failed), None) => return cx.refuse(iq, op_error(&failed)),
-        (
-            Ok(
-                Answer::Done
-                | Answer::Sent(_)
-                | Answer::Joined(_)
-                | Answer::Profile(_)
-                | Answer::Contacts(_)
-                | Answer::Rooms(_)
-                | Answer::History(_)
-                | Answer::Form(_)
-                | Answer::Affiliated(_),
-            ),
-            None,
-        ) => RoomInfo::default(),
+        (Ok(None), None) => RoomInfo::default(),
     };
     tell(cx, iq, &disco_info(room, &info, cx));
 }

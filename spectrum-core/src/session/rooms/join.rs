@@ -261,24 +261,14 @@ pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, outco
     if room.state != State::Joining {
         return;
     }
-    let failed = match outcome {
-        Ok(Answer::Joined(joined)) => {
+    let failed = match outcome.map(Answer::joined) {
+        Ok(Some(joined)) => {
             complete(room, cx, joined.nickname);
             past::begin(rooms, cx, node);
             show_room(rooms, cx, node);
             return;
         }
-        Ok(
-            Answer::Done
-            | Answer::Sent(_)
-            | Answer::Profile(_)
-            | Answer::Contacts(_)
-            | Answer::Rooms(_)
-            | Answer::RoomInfo(_)
-            | Answer::History(_)
-            | Answer::Form(_)
-            | Answer::Affiliated(_),
-        ) => OpError::new(OpErrorKind::Internal, "The network's backend gave a wrong answer."),
+        Ok(None) => OpError::new(OpErrorKind::Internal, "The network's backend gave a wrong answer."),
         Err(failed) => failed,
     };
     if again_later(room, cx, &failed) {

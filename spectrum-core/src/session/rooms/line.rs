@@ -17,7 +17,7 @@ use crate::session::Cx;
 use crate::session::conversation::parts::Parts;
 use crate::session::history::MAX_ID_BYTES;
 use crate::session::outbox::Entry;
-use crate::session::request::envelope;
+use crate::session::request::emptied;
 use crate::session::sending::{self, client_id};
 use crate::stanza::{Stanza, error, op_error};
 use crate::xml::body;
@@ -207,7 +207,7 @@ fn set_subject(room: &Room, cx: &mut Cx<'_>, subject: String, message: Message) 
             room: room.id.clone(),
             subject,
         };
-        let answer = Stanza::Message(envelope(&message));
+        let answer = Stanza::Message(emptied(message));
         admin::request(cx, verb, RoomRequest::Answer(Box::new(answer)));
     }
 }

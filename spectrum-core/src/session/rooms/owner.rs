@@ -109,19 +109,9 @@ fn read(room: Option<&Room>, cx: &Cx<'_>, payload: &Element, is_set: bool) -> Re
 
 /// The network has said how the room is set up, or not.
 pub(super) fn settings(cx: &mut Cx<'_>, asked: Asked, outcome: Outcome) {
-    let form = match outcome {
-        Ok(Answer::Form(form)) => bounded(form),
-        Ok(
-            Answer::Done
-            | Answer::Sent(_)
-            | Answer::Joined(_)
-            | Answer::Profile(_)
-            | Answer::Contacts(_)
-            | Answer::Rooms(_)
-            | Answer::RoomInfo(_)
-            | Answer::History(_)
-            | Answer::Affiliated(_),
-        ) => Form::default(),
+    let form = match outcome.map(Answer::form) {
+        Ok(Some(form)) => bounded(form),
+        Ok(None) => Form::default(),
         Err(failed) => return asked.refuse(cx, &failed),
     };
     let Some(submitted) = asked.submitted else {

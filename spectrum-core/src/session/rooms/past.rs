@@ -114,27 +114,13 @@ pub(super) fn ask_later(
 
 /// The network has told its history, or not.
 pub(super) fn outcome(rooms: &mut Rooms, cx: &mut Cx<'_>, node: &NodePart, page: Page, outcome: Outcome) {
-    match (outcome, page) {
-        (Ok(Answer::History(history)), page) => arrived(rooms, cx, node, page, Some(history)),
+    match (outcome.map(Answer::history), page) {
+        (Ok(Some(history)), page) => arrived(rooms, cx, node, page, Some(history)),
         // The network does not know the line any more, or never has: its newest ones are what there is.
         (Err(failed), Page::CatchUp { after: Some(_), left }) if failed.kind == OpErrorKind::NotFound => {
             ask_network(rooms, cx, node, Page::CatchUp { after: None, left });
         }
-        (
-            Ok(
-                Answer::Done
-                | Answer::Sent(_)
-                | Answer::Joined(_)
-                | Answer::Profile(_)
-                | Answer::Contacts(_)
-                | Answer::Rooms(_)
-                | Answer::RoomInfo(_)
-                | Answer::Form(_)
-                | Answer::Affiliated(_),
-            )
-            | Err(_),
-            page,
-        ) => arrived(rooms, cx, node, page, None),
+        (Ok(None) | Err(_), page) => arrived(rooms, cx, node, page, None),
     }
 }
 
